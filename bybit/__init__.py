@@ -1,0 +1,1 @@
+"""The Bybit V5 edge: signed REST, WebSocket streams, and translation to the domain."""

@@ -1,0 +1,1 @@
+"""A local exchange that speaks Bybit V5 over REST and WebSocket."""

@@ -1,0 +1,1 @@
+"""The daemon: one asyncio process that tracks, reconciles and closes synthetic positions."""

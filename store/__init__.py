@@ -1,0 +1,1 @@
+"""The Postgres edge: schema, queries, embedded server, sealed secrets."""
