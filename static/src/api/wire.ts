@@ -1,0 +1,112 @@
+import type { Change, CloseLeg, CloseReport, Leg, Position, Side, Verdict } from "../model/position";
+import { wholePosition } from "../model/position";
+import {
+  decimal,
+  DecodeError,
+  decimalOrNull,
+  flag,
+  list,
+  object,
+  oneOf,
+  text,
+  textOrNull,
+  type Json,
+} from "./decode";
+
+const SIDES: readonly Side[] = ["Buy", "Sell"];
+
+/** One reader per field of a position; the wire's name, then how it is read. */
+const FIELDS: { readonly [Key in Exclude<keyof Position, "id">]: Field<Position[Key]> } = {
+  accountId: ["account_id", text],
+  name: ["name", text],
+  tags: ["tags", tags],
+  status: ["status", (from, key) => oneOf(from, key, ["ACTIVE", "CLOSING", "CLOSED"])],
+  isAltered: ["is_altered", flag],
+  verdict: ["verdict", verdict],
+  verdictReason: ["verdict_reason", textOrNull],
+  unrealizedPnl: ["unrealized_pnl", decimalOrNull],
+  netPnl: ["net_pnl", decimalOrNull],
+  pnlCurrency: ["pnl_currency", text],
+  pnlIncomplete: ["pnl_incomplete", textOrNull],
+  fees: ["fees", decimalOrNull],
+  funding: ["funding", decimalOrNull],
+  realizedPnl: ["realized_pnl", decimalOrNull],
+  openedAt: ["opened_at", text],
+  verifiedAt: ["verified_at", textOrNull],
+  legs: ["components", (from, key) => list(from, key).map(leg)],
+  lastClose: ["last_close", (from, key) => (isNothing(from[key]) ? null : closeReport(from[key]))],
+};
+
+type Field<Value> = readonly [wireName: string, read: (from: Json, key: string) => Value];
+
+/** A position as the API lists it. */
+export function position(value: unknown): Position {
+  const { id, fields } = change(value);
+  const whole = wholePosition(id, fields);
+  if (whole === null) throw new DecodeError(`position ${id}`, "whole");
+  return whole;
+}
+
+/** What a delta carries: only the fields that are present are read. */
+export function change(value: unknown): Change {
+  const from = object(value, "change");
+  const present = Object.entries(FIELDS).filter(([, [wireName]]) => from[wireName] !== undefined);
+  const fields: Partial<Position> = Object.fromEntries(
+    present.map(([key, [wireName, read]]) => [key, read(from, wireName)]),
+  );
+  return { id: text(from, "id"), removed: from["removed"] === true, fields };
+}
+
+export function closeReport(value: unknown): CloseReport {
+  const from = object(value, "close");
+  return {
+    closeId: text(from, "close_id"),
+    state: text(from, "state"),
+    code: textOrNull(from, "code"),
+    detail: textOrNull(from, "detail"),
+    legs: isNothing(from["legs"]) ? [] : list(from, "legs").map(closeLeg),
+  };
+}
+
+function closeLeg(value: unknown): CloseLeg {
+  const from = object(value, "close leg");
+  return {
+    componentId: text(from, "component_id"),
+    outcome: textOrNull(from, "outcome") ?? "unknown",
+    filled: decimalOrNull(from, "filled"),
+    detail: textOrNull(from, "detail"),
+  };
+}
+
+function leg(value: unknown): Leg {
+  const from = object(value, "component");
+  return {
+    id: text(from, "id"),
+    category: text(from, "category"),
+    symbol: text(from, "symbol"),
+    side: oneOf(from, "side", SIDES),
+    quantity: decimal(from, "quantity"),
+    closedQuantity: decimalOrNull(from, "closed_quantity") ?? "0",
+    entryPrice: decimal(from, "entry_price"),
+    price: decimalOrNull(from, "price"),
+    priceBasis: textOrNull(from, "price_basis") ?? "price",
+    priceAt: textOrNull(from, "price_at"),
+    unrealizedPnl: decimalOrNull(from, "unrealized_pnl"),
+    actual: decimalOrNull(from, "actual"),
+    difference: decimalOrNull(from, "difference"),
+  };
+}
+
+/** A verdict this page does not know is a doubt, and a doubt is Unverified. */
+function verdict(from: Json, key: string): Verdict {
+  const word = text(from, key);
+  return word === "in_sync" || word === "altered" ? word : "unverified";
+}
+
+function tags(from: Json, key: string): readonly string[] {
+  return list(from, key).filter((tag) => typeof tag === "string");
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null;
+}

@@ -1,0 +1,120 @@
+import { parseDecimal, subtract, toText } from "./decimal";
+
+export type PositionStatus = "ACTIVE" | "CLOSING" | "CLOSED";
+export type Verdict = "in_sync" | "altered" | "unverified";
+export type Side = "Buy" | "Sell";
+
+/** A recorded leg with its valuation and what Bybit holds of it; numbers are decimal strings. */
+export interface Leg {
+  readonly id: string;
+  readonly category: string;
+  readonly symbol: string;
+  readonly side: Side;
+  readonly quantity: string;
+  readonly closedQuantity: string;
+  readonly entryPrice: string;
+  readonly price: string | null;
+  readonly priceBasis: string;
+  readonly priceAt: string | null;
+  readonly unrealizedPnl: string | null;
+  /** In the leg's own direction; null while there is no reading. */
+  readonly actual: string | null;
+  /** Actual less open, in the leg's own direction. */
+  readonly difference: string | null;
+}
+
+export interface CloseLeg {
+  readonly componentId: string;
+  readonly outcome: string;
+  readonly filled: string | null;
+  readonly detail: string | null;
+}
+
+export interface CloseReport {
+  readonly closeId: string;
+  readonly state: string;
+  readonly code: string | null;
+  readonly detail: string | null;
+  readonly legs: readonly CloseLeg[];
+}
+
+export interface Position {
+  readonly id: string;
+  readonly accountId: string;
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly status: PositionStatus;
+  readonly isAltered: boolean;
+  readonly verdict: Verdict;
+  readonly verdictReason: string | null;
+  readonly unrealizedPnl: string | null;
+  readonly netPnl: string | null;
+  readonly pnlCurrency: string;
+  readonly pnlIncomplete: string | null;
+  readonly fees: string | null;
+  readonly funding: string | null;
+  readonly realizedPnl: string | null;
+  readonly openedAt: string;
+  readonly verifiedAt: string | null;
+  readonly legs: readonly Leg[];
+  readonly lastClose: CloseReport | null;
+}
+
+/** The fields without which a row cannot be drawn: a change for an unknown id must carry them. */
+export const ESSENTIAL = [
+  "accountId",
+  "name",
+  "status",
+  "isAltered",
+  "verdict",
+  "pnlCurrency",
+  "openedAt",
+  "legs",
+] as const satisfies readonly (keyof Position)[];
+
+/** A change for one position: only what changed; `removed` takes it off the list. */
+export interface Change {
+  readonly id: string;
+  readonly removed: boolean;
+  readonly fields: Partial<Position>;
+}
+
+const BLANK = {
+  tags: [],
+  verdictReason: null,
+  unrealizedPnl: null,
+  netPnl: null,
+  pnlIncomplete: null,
+  fees: null,
+  funding: null,
+  realizedPnl: null,
+  verifiedAt: null,
+  lastClose: null,
+} satisfies Partial<Position>;
+
+/** A whole position out of a change's fields, or null where essential ones are missing. */
+export function wholePosition(id: string, fields: Partial<Position>): Position | null {
+  if (!hasEssentials(fields)) return null;
+  return { ...BLANK, ...fields, id };
+}
+
+type Essentials = Pick<Position, (typeof ESSENTIAL)[number]>;
+
+function hasEssentials(fields: Partial<Position>): fields is Partial<Position> & Essentials {
+  return ESSENTIAL.every((key) => fields[key] !== undefined);
+}
+
+/** What of the leg is still open: recorded less what our own fills closed. */
+export function openQuantity(leg: Leg): string {
+  return toText(subtract(parseDecimal(leg.quantity), parseDecimal(leg.closedQuantity)));
+}
+
+export function reverseSide(side: Side): Side {
+  return side === "Buy" ? "Sell" : "Buy";
+}
+
+const ENDED = new Set(["DONE", "FAILED", "CANCELLED"]);
+
+export function hasEnded(close: CloseReport): boolean {
+  return ENDED.has(close.state);
+}

@@ -1,0 +1,62 @@
+import type { CloseLeg, CloseReport, Leg } from "./position";
+
+const STATES: Readonly<Record<string, string>> = {
+  ACCEPTED: "accepted",
+  WAITING: "waiting its turn",
+  PREFLIGHT: "checking all legs",
+  SENDING: "sending orders",
+  SETTLING: "waiting for fills",
+  VERIFYING: "verifying with Bybit",
+};
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  flat: "closed",
+  dust: "closed but for dust below the smallest order",
+  shortfall: "closed what Bybit held, which was less than recorded",
+  residual: "part of it is still open",
+  rejected: "Bybit rejected the order",
+  unknown: "the order's outcome is not known yet",
+};
+
+const REASONS: Readonly<Record<string, string>> = {
+  residual: "part of the position is still open",
+  rejected: "Bybit rejected an order",
+  unknown: "an order's outcome is not known",
+  expired: "the request grew too old before everything was sent",
+  netted: "the leg is netted on Bybit against an opposite holding",
+  cancelled: "it was cancelled before anything was sent",
+  "shortfall-unattributed": "Bybit holds less than is recorded, and whose loss it is must be said first",
+  "trading-paused": "an operator has paused all sending of orders",
+  "read-only-key": "the account's API key may not trade",
+  unverified: "what Bybit holds could not be verified",
+};
+
+/** What a running close is doing, in words; the bare state where it is a new one. */
+export function stateWords(state: string): string {
+  return STATES[state] ?? inWords(state);
+}
+
+export function outcomeWords(outcome: string): string {
+  return OUTCOMES[outcome] ?? inWords(outcome);
+}
+
+/** Why a close ended without closing the position. */
+export function failureWords(close: CloseReport): string {
+  if (close.detail !== null) return close.detail;
+  if (close.code !== null) return REASONS[close.code] ?? inWords(close.code);
+  const [first] = close.legs.filter((leg) => leg.outcome !== "flat");
+  return first === undefined ? "no reason was given" : legWords(first);
+}
+
+export function legWords(leg: CloseLeg): string {
+  return leg.detail ?? outcomeWords(leg.outcome);
+}
+
+/** "Long" or "Short", as traders say it. */
+export function directionWords(leg: Leg): string {
+  return leg.side === "Buy" ? "Long" : "Short";
+}
+
+function inWords(code: string): string {
+  return code.toLowerCase().replaceAll(/[-_]/g, " ");
+}
