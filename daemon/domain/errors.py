@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 class PositiondError(Exception):
-    """The root: `code` is stable, `detail` is one sentence for a person, `field` names the input."""
+    """The root: `code` is stable, `detail` one sentence for a person, `field` names the input."""
 
     def __init__(self, code: str, detail: str, *, field: str | None = None) -> None:
         super().__init__(detail)

@@ -83,7 +83,7 @@ class PriceBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InstrumentKey:
-    """An instrument's identity: prices differ between environments, symbols repeat in categories."""
+    """An instrument's identity: prices differ between worlds, symbols repeat in categories."""
 
     environment: Environment
     category: Category

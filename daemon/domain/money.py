@@ -24,7 +24,7 @@ def parse(text: str) -> Decimal:
 
 
 def plain(number: Decimal) -> str:
-    """The number in plain digits, every stored digit kept, without an exponent or a negative zero."""
+    """The number in plain digits: every stored digit, no exponent, no negative zero."""
     return format(number if number else abs(number), "f")
 
 

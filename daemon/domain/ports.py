@@ -107,7 +107,7 @@ class AccountFeed(Protocol):
     """One account's private stream."""
 
     async def run(self, sink: AccountSink) -> NoReturn:
-        """Hold the stream, reconnecting for ever; AccountFeedUp asks for a REST resync each time."""
+        """Hold the stream, reconnecting for ever; each AccountFeedUp asks for a REST resync."""
         ...
 
 
@@ -227,7 +227,7 @@ class Closes(Protocol):
         expires_at: datetime,
         now: datetime,
     ) -> AcceptedClose:
-        """Commit the intent: request row, position CLOSING, idempotency key, journal: one transaction.
+        """Commit the intent in one transaction: request, position CLOSING, key, journal.
 
         Joins the open request if there is one. A key seen in the last 24 h gives the original
         answer, even after CLOSED; with another fingerprint: InvalidInput
@@ -325,4 +325,3 @@ class Leadership(Protocol):
     def held(self) -> AbstractAsyncContextManager[int]:
         """Wait for the database's one trading lock; gives the leader's epoch while held."""
         ...
-

@@ -48,9 +48,7 @@ class PositionView:
         if self.unrealized_pnl is None:
             return None
         position = self.position
-        return (
-            self.unrealized_pnl + position.realized_pnl + position.funding - position.fees
-        )
+        return self.unrealized_pnl + position.realized_pnl + position.funding - position.fees
 
 
 @dataclass(frozen=True, slots=True)

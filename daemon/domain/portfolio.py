@@ -1,0 +1,91 @@
+"""What the daemon holds in memory of recorded positions and what Bybit was last seen to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from .buckets import SymbolKey
+from .model import (
+    Account,
+    AccountId,
+    BucketKey,
+    KeyInfo,
+    Position,
+    PositionId,
+    Verdict,
+)
+from .orders import CloseRequest
+from .verdict import PositionSync, Reading, symbol_of
+
+NOT_COMPARED = PositionSync(Verdict.UNVERIFIED, "not compared with Bybit yet", None, {})
+
+
+@dataclass(slots=True)
+class AccountState:
+    """An account with what is known of its connection; `trouble` says why it is not usable."""
+
+    account: Account
+    key_info: KeyInfo | None = None
+    stream_up: bool = False
+    trouble: str | None = None
+
+
+@dataclass(slots=True)
+class Portfolio:
+    """One writer per field; everything that is shown comes from here, at one instant."""
+
+    accounts: dict[AccountId, AccountState] = field(default_factory=dict)
+    positions: dict[PositionId, Position] = field(default_factory=dict)
+    unassigned: Mapping[BucketKey, Decimal] = field(default_factory=dict)
+    syncs: dict[PositionId, PositionSync] = field(default_factory=dict)
+    readings: dict[SymbolKey, Reading] = field(default_factory=dict)
+    last_closes: dict[PositionId, CloseRequest] = field(default_factory=dict)
+
+    def put(self, position: Position) -> bool:
+        """Add or replace an open position; True when something that is shown changed.
+
+        The flag and its time are the reconciler's to write: a record read from the store before
+        the last compare must not set them back.
+        """
+        old = self.positions.get(position.id)
+        if old is not None:
+            position = replace(
+                position,
+                is_altered=old.is_altered,
+                verified_at=old.verified_at,
+                unrealized_pnl=old.unrealized_pnl,
+                pnl_at=old.pnl_at,
+            )
+        if position == old:
+            return False
+        self.positions[position.id] = position
+        self.syncs.setdefault(position.id, NOT_COMPARED)
+        return True
+
+    def drop(self, position_id: PositionId) -> Position | None:
+        self.syncs.pop(position_id, None)
+        self.last_closes.pop(position_id, None)
+        return self.positions.pop(position_id, None)
+
+    def of_account(self, account_id: AccountId) -> list[Position]:
+        return [p for p in self.positions.values() if p.account_id == account_id]
+
+    def symbols(self, account_id: AccountId) -> frozenset[SymbolKey]:
+        """The symbols where the account has an open leg."""
+        return frozenset(
+            symbol_of(position, component)
+            for position in self.of_account(account_id)
+            for component in position.components
+            if component.open > 0
+        )
+
+    def holders(self, symbols: Iterable[SymbolKey]) -> frozenset[PositionId]:
+        """The positions with an open leg in one of the symbols."""
+        wanted = frozenset(symbols)
+        return frozenset(
+            position.id
+            for position in self.positions.values()
+            if any(c.open > 0 and symbol_of(position, c) in wanted for c in position.components)
+        )
