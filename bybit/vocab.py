@@ -77,9 +77,9 @@ OPEN_ORDER_STATUSES: Final = frozenset(
     }
 )
 # `Triggered` is a passing state: the order lives on under the same id.
-CLOSED_ORDER_STATUSES: Final = frozenset(OrderStatus) - OPEN_ORDER_STATUSES - {
-    OrderStatus.TRIGGERED
-}
+CLOSED_ORDER_STATUSES: Final = (
+    frozenset(OrderStatus) - OPEN_ORDER_STATUSES - {OrderStatus.TRIGGERED}
+)
 
 
 class ExecType(StrEnum):
@@ -302,9 +302,7 @@ class Hosts:
 
 # The demo environment has no public stream of its own: it shows mainnet's.
 HOSTS: Final = {
-    "mainnet": Hosts(
-        "https://api.bybit.com", "wss://stream.bybit.com", "wss://stream.bybit.com"
-    ),
+    "mainnet": Hosts("https://api.bybit.com", "wss://stream.bybit.com", "wss://stream.bybit.com"),
     "testnet": Hosts(
         "https://api-testnet.bybit.com",
         "wss://stream-testnet.bybit.com",

@@ -1,0 +1,311 @@
+"""Private rows as Bybit V5 spells them: numbers as strings, the int and bool fields as such.
+
+The exchange's own encoder: it shares only words with the client, so that a wrong idea of the
+wire in one of the two shows.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from ..vocab import FLAT_SIDE, AccountType, ExecType
+from .model import ZERO, ClosedPnl, Execution, Order, Position
+from .netting import average, money
+from .valuation import MAINTENANCE_RATE, CoinValue, Valuation, unrealised
+
+Row = dict[str, Any]
+
+
+def text(number: Decimal) -> str:
+    return format(number, "f")
+
+
+def order_row(order: Order) -> Row:
+    """As in order/realtime and order/history."""
+    avg = text(average(order.cum_value, order.cum_qty)) if order.cum_qty else ""
+    fees = {order.fee_coin: text(order.cum_fee)} if order.cum_qty else {}
+    return {
+        "orderId": order.order_id,
+        "orderLinkId": order.link_id,
+        "blockTradeId": "",
+        "symbol": order.symbol,
+        "price": text(order.price),
+        "qty": text(order.qty),
+        "side": order.side,
+        "isLeverage": "",
+        "positionIdx": order.idx,
+        "orderStatus": order.status,
+        "createType": order.create_type,
+        "cancelType": order.cancel_type,
+        "rejectReason": order.reject_reason,
+        "avgPrice": avg,
+        "leavesQty": text(order.leaves),
+        "leavesValue": text(order.leaves * order.price),
+        "cumExecQty": text(order.cum_qty),
+        "cumExecValue": text(order.cum_value),
+        "cumExecFee": text(order.cum_fee),
+        "timeInForce": order.tif,
+        "orderType": order.order_type,
+        "stopOrderType": "",
+        "orderIv": "",
+        "marketUnit": "",
+        "triggerPrice": "",
+        "takeProfit": "",
+        "stopLoss": "",
+        "tpslMode": "",
+        "tpLimitPrice": "",
+        "slLimitPrice": "",
+        "tpTriggerBy": "",
+        "slTriggerBy": "",
+        "triggerDirection": 0,
+        "triggerBy": "",
+        "lastPriceOnCreated": text(order.last_price_on_created),
+        "reduceOnly": order.reduce_only,
+        "closeOnTrigger": order.close_on_trigger,
+        "placeType": "",
+        "smpType": "None",
+        "smpGroup": 0,
+        "smpOrderId": "",
+        "slippageToleranceType": order.slippage_type,
+        "slippageTolerance": order.slippage,
+        "createdTime": str(order.created_ms),
+        "updatedTime": str(order.updated_ms),
+        "cumFeeDetail": fees,
+        "rpiTakerAccess": False,
+        "rpiMatchedQty": "0",
+    }
+
+
+def order_frame_row(order: Order) -> Row:
+    """As pushed on `order`."""
+    extra = {
+        "category": order.category,
+        "closedPnl": text(order.closed_pnl),
+        "feeCurrency": "",
+        "parentOrderLinkId": "",
+    }
+    return {**order_row(order), **extra}
+
+
+def execution_row(row: Execution) -> Row:
+    """As in execution/list: without positionIdx and without a realised P&L."""
+    return {
+        "symbol": row.symbol,
+        "orderId": row.order_id,
+        "orderLinkId": row.link_id,
+        "side": row.side,
+        "orderPrice": text(row.order_price),
+        "orderQty": text(row.order_qty),
+        "leavesQty": text(row.leaves_qty),
+        "orderType": row.order_type,
+        "stopOrderType": "UNKNOWN",
+        "createType": row.create_type,
+        "execId": row.exec_id,
+        "execType": row.exec_type,
+        "execPrice": text(row.price),
+        "execQty": text(row.qty),
+        "execValue": text(row.value),
+        "execFee": text(row.fee),
+        "execFeeV2": "",
+        "feeRate": text(row.fee_rate),
+        "feeCurrency": row.fee_coin,
+        "execTime": str(row.exec_ms),
+        "isMaker": row.is_maker,
+        "closedSize": text(row.closed_size),
+        "markPrice": text(row.mark),
+        "indexPrice": text(row.index),
+        "underlyingPrice": "",
+        "tradeIv": "",
+        "markIv": "",
+        "blockTradeId": "",
+        "seq": row.seq,
+        "extraFees": "",
+    }
+
+
+def execution_frame_row(row: Execution) -> Row:
+    """As pushed on `execution`; `execPnl` is gross."""
+    extra = {
+        "category": row.category,
+        "execPnl": text(row.pnl),
+        "isLeverage": "0",
+        "marketUnit": "",
+        "indexPrice": "",
+    }
+    return {**execution_row(row), **extra}
+
+
+def fast_execution_row(row: Execution) -> Row | None:
+    """As pushed on `execution.fast`: trades alone; a maker's orderLinkId is left out."""
+    if row.exec_type is not ExecType.TRADE:
+        return None
+    return {
+        "category": row.category,
+        "symbol": row.symbol,
+        "execId": row.exec_id,
+        "execPrice": text(row.price),
+        "execQty": text(row.qty),
+        "orderId": row.order_id,
+        "isMaker": row.is_maker,
+        "orderLinkId": "" if row.is_maker else row.link_id,
+        "side": row.side,
+        "execTime": str(row.exec_ms),
+        "seq": row.seq,
+    }
+
+
+def position_row(position: Position, mark: Decimal) -> Row:
+    """As in position/list."""
+    return {
+        **_position(position, mark),
+        "avgPrice": text(position.avg_price),
+        "bustPrice": "",
+        "liqPrice": "",
+        "sessionAvgPrice": "",
+    }
+
+
+def position_frame_row(position: Position, mark: Decimal) -> Row:
+    """As pushed on `position`: `entryPrice` instead of avgPrice, and the category."""
+    return {
+        **_position(position, mark),
+        "category": position.category,
+        "entryPrice": text(position.avg_price),
+        "bustPrice": "",
+        "liqPrice": "0" if position.side is None else "",
+        "sessionAvgPrice": "0",
+    }
+
+
+def _position(p: Position, mark: Decimal) -> Row:
+    value = p.size * p.avg_price
+    at_mark = p.size * mark
+    flat = p.side is None
+    margin = text(money(value / p.leverage))
+    margin_by_mark = text(money(at_mark / p.leverage))
+    return {
+        "positionIdx": p.idx,
+        "riskId": 1,
+        "riskLimitValue": "2000000",
+        "symbol": p.symbol,
+        "side": FLAT_SIDE if p.side is None else p.side,
+        "size": text(p.size),
+        "positionValue": "" if flat else text(value),
+        "tradeMode": 0,
+        "positionStatus": p.status,
+        "autoAddMargin": 0,
+        "adlRankIndicator": 0 if flat else 2,
+        "leverage": text(p.leverage),
+        "breakEvenPrice": _break_even(p),
+        "positionBalance": "0",
+        "markPrice": text(mark),
+        "positionIM": margin,
+        "positionIMByMp": margin_by_mark,
+        "positionMM": text(money(value * MAINTENANCE_RATE)),
+        "positionMMByMp": text(money(at_mark * MAINTENANCE_RATE)),
+        "tpslMode": "Full",
+        "takeProfit": "",
+        "stopLoss": "",
+        "trailingStop": "0",
+        "unrealisedPnl": "" if flat else text(unrealised(p, mark)),
+        "curRealisedPnl": text(p.cur_realised),
+        "cumRealisedPnl": text(p.cum_realised),
+        "seq": p.seq,
+        "isReduceOnly": False,
+        "mmrSysUpdatedTime": "",
+        "leverageSysUpdatedTime": "",
+        "createdTime": str(p.created_ms),
+        "updatedTime": str(p.updated_ms),
+        "openTime": p.open_ms,
+    }
+
+
+def _break_even(p: Position) -> str:
+    """(entry·qty − realised) / (qty − |qty|·taker), qty signed (Bybit V5: position/list)."""
+    if p.side is None:
+        return ""
+    worth = p.signed * p.avg_price - p.cur_realised
+    fee = p.size * Decimal("0.00055")
+    return text((worth / (p.signed - fee)).quantize(Decimal("1E-8")))
+
+
+def closed_pnl_row(row: ClosedPnl) -> Row:
+    """As in position/closed-pnl."""
+    return {
+        "symbol": row.symbol,
+        "orderId": row.order_id,
+        "side": row.side,
+        "orderType": row.order_type,
+        "orderPrice": text(row.order_price),
+        "qty": text(row.qty),
+        "closedSize": text(row.closed_size),
+        "execType": row.exec_type,
+        "avgEntryPrice": text(row.avg_entry),
+        "cumEntryValue": text(row.entry_value),
+        "avgExitPrice": text(row.avg_exit),
+        "cumExitValue": text(row.exit_value),
+        "closedPnl": text(row.pnl),
+        "openFee": text(row.open_fee),
+        "closeFee": text(row.close_fee),
+        "fillCount": str(row.fill_count),
+        "leverage": text(row.leverage),
+        "createdTime": str(row.created_ms),
+        "updatedTime": str(row.updated_ms),
+    }
+
+
+def wallet_row(value: Valuation, coins: frozenset[str] | None = None) -> Row:
+    """As in account/wallet-balance and on `wallet`; zero coins are left out unless asked for."""
+    equity = value.equity
+    im = text(_rate(value.initial_margin, equity))
+    mm = text(_rate(value.maintenance, equity))
+    shown = [
+        coin_row(coin)
+        for coin in value.coins
+        if (coin.wallet.coin in coins if coins else coin.equity or coin.wallet.balance)
+    ]
+    return {
+        "accountType": AccountType.UNIFIED,
+        "accountLTV": "0",
+        "accountIMRate": im,
+        "accountIMRateByMp": im,
+        "accountMMRate": mm,
+        "accountMMRateByMp": mm,
+        "totalEquity": text(equity),
+        "totalWalletBalance": text(value.wallet_balance),
+        "totalMarginBalance": text(equity),
+        "totalAvailableBalance": text(money(value.available)),
+        "totalPerpUPL": text(value.unrealised),
+        "totalInitialMargin": text(money(value.initial_margin)),
+        "totalInitialMarginByMp": text(money(value.initial_margin)),
+        "totalMaintenanceMargin": text(money(value.maintenance)),
+        "totalMaintenanceMarginByMp": text(money(value.maintenance)),
+        "coin": shown,
+    }
+
+
+def coin_row(coin: CoinValue) -> Row:
+    return {
+        "coin": coin.wallet.coin,
+        "equity": text(coin.equity),
+        "usdValue": text(coin.usd_value),
+        "walletBalance": text(coin.wallet.balance),
+        "locked": "0",
+        "spotHedgingQty": "0",
+        "borrowAmount": "0",
+        "spotBorrow": "0",
+        "accruedInterest": "0",
+        "totalOrderIM": text(money(coin.order_margin)),
+        "totalPositionIM": text(money(coin.position_margin)),
+        "totalPositionMM": text(money(coin.maintenance)),
+        "unrealisedPnl": text(coin.unrealised),
+        "cumRealisedPnl": text(coin.wallet.realised),
+        "bonus": "0",
+        "collateralSwitch": True,
+        "marginCollateral": True,
+        "availableToWithdraw": "",
+        "availableToBorrow": "",
+    }
+
+
+def _rate(part: Decimal, whole: Decimal) -> Decimal:
+    return (part / whole).quantize(Decimal("0.0001")) if whole > 0 else ZERO
