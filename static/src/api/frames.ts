@@ -25,8 +25,7 @@ export function frame(kind: FrameKind, data: string): Frame {
 function deviation(from: Json) {
   return {
     positionId: text(from, "position_id"),
-    symbol: textOrNull(from, "symbol"),
-    text: textOrNull(from, "detail") ?? textOrNull(from, "cause"),
+    text: textOrNull(from, "cause") ?? textOrNull(from, "verdict_reason"),
   };
 }
 

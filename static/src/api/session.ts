@@ -34,11 +34,18 @@ export async function signOut(): Promise<void> {
   await request("DELETE", "/api/session");
 }
 
-/** The labels of the user's accounts, by id. */
+/** The labels of the user's accounts, by id; none where the daemon has no such list. */
 export async function accountLabels(): Promise<ReadonlyMap<string, string>> {
-  const body = object(await bodyOf(await request("GET", "/api/accounts")), "accounts");
+  const response = await request("GET", "/api/accounts").catch(noneWhereAbsent);
+  if (response === null) return new Map();
+  const body = object(await bodyOf(response), "accounts");
   const accounts = list(body, "accounts").map((item) => object(item, "account"));
   return new Map(accounts.map((account) => [text(account, "id"), text(account, "label")]));
+}
+
+function noneWhereAbsent(error: unknown): null {
+  if (error instanceof Problem && error.status === 404) return null;
+  throw error;
 }
 
 /** The Date header counts whole seconds: a smaller difference is not one. */

@@ -8,10 +8,9 @@ export interface Feed {
   readonly tradingPaused: boolean;
 }
 
-/** One cause of a deviation, in the daemon's words. */
+/** Why a position deviates, in the daemon's words. */
 export interface Deviation {
   readonly positionId: string;
-  readonly symbol: string | null;
   readonly text: string | null;
 }
 

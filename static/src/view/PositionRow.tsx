@@ -1,0 +1,113 @@
+import { useMemo } from "preact/hooks";
+import { age } from "../model/age";
+import type { Entry } from "../model/listing";
+import { isClosing } from "../model/standing";
+import { Details } from "./Details";
+import { ChevronIcon } from "./icons";
+import { Money } from "./Money";
+import { StatusCell } from "./StatusCell";
+
+export interface RowActions {
+  readonly onToggle: (id: string) => void;
+  readonly onClose: (id: string) => void;
+  readonly onDismiss: (id: string) => void;
+}
+
+interface Props {
+  readonly entry: Entry;
+  readonly cause: string | null;
+  readonly isExpanded: boolean;
+  /** What the daemon's clock says; only an expanded row shows seconds. */
+  readonly now: number;
+  readonly actions: RowActions;
+}
+
+/** One position: its row, and below it what stands behind the row. */
+export function PositionRow({ entry, cause, isExpanded, now, actions }: Props) {
+  const moment = isExpanded ? now : Math.floor(now / 60_000) * 60_000;
+  const { position, pending, accountLabel } = entry;
+  // The same node again tells Preact to skip the row: most rows do not change in a frame.
+  return useMemo(
+    () => <Row entry={entry} cause={cause} isExpanded={isExpanded} now={moment} actions={actions} />,
+    [position, pending, accountLabel, cause, isExpanded, moment, actions],
+  );
+}
+
+function Row({ entry, cause, isExpanded, now, actions }: Props) {
+  const { position, pending } = entry;
+  const closing = isClosing(position, pending);
+  const detailsId = `details-${position.id}`;
+  return (
+    <tbody class={`position ${isExpanded ? "expanded" : ""} ${closing ? "is-closing" : ""}`}>
+      <tr
+        data-testid="position-row"
+        data-position-id={position.id}
+        data-status={closing ? "CLOSING" : position.status}
+        data-verdict={position.verdict}
+      >
+        <NameCell entry={entry} isExpanded={isExpanded} detailsId={detailsId} onToggle={actions.onToggle} />
+        <td class="cell-status">
+          <StatusCell position={position} pending={pending} cause={cause} onDismiss={() => actions.onDismiss(position.id)} />
+        </td>
+        <td class="number cell-pnl" data-label="Unrealized">
+          <Money amount={position.pnlIncomplete === null ? position.unrealizedPnl : null} currency={position.pnlCurrency} reason={position.pnlIncomplete} testId="pnl" />
+        </td>
+        <td class="number cell-net" data-label="Net">
+          <Money amount={position.pnlIncomplete === null ? position.netPnl : null} currency={position.pnlCurrency} testId="net-pnl" />
+        </td>
+        <td class="number cell-age" data-label="Age">{age(position.openedAt, now)}</td>
+        <td class="cell-actions">
+          <button
+            class="button danger"
+            type="button"
+            data-testid="close-button"
+            aria-label={`Close position ${position.name}`}
+            disabled={closing}
+            onClick={() => actions.onClose(position.id)}
+          >
+            {closing ? "Closing…" : pending?.phase === "stalled" ? "Ask again" : "Close"}
+          </button>
+        </td>
+      </tr>
+      {isExpanded && (
+        <tr class="details-row" id={detailsId}>
+          <td colSpan={6}><Details position={position} cause={cause} now={now} /></td>
+        </tr>
+      )}
+    </tbody>
+  );
+}
+
+interface NameProps {
+  readonly entry: Entry;
+  readonly isExpanded: boolean;
+  readonly detailsId: string;
+  readonly onToggle: (id: string) => void;
+}
+
+function NameCell({ entry, isExpanded, detailsId, onToggle }: NameProps) {
+  const { position, accountLabel } = entry;
+  return (
+    <th scope="row" class="cell-name">
+      <button
+        class="expander"
+        type="button"
+        data-testid="expand-button"
+        aria-expanded={isExpanded}
+        aria-controls={detailsId}
+        onClick={() => onToggle(position.id)}
+      >
+        <ChevronIcon />
+        <span class="name">{position.name}</span>
+      </button>
+      <div class="chips">
+        {position.legs.map((leg) => (
+          <span key={leg.id} class={`chip ${leg.side === "Buy" ? "long" : "short"}`} title={`${leg.side === "Buy" ? "Long" : "Short"} ${leg.symbol}, ${leg.category}`}>
+            <span aria-hidden="true">{leg.side === "Buy" ? "▲" : "▼"}</span> {leg.symbol}
+          </span>
+        ))}
+        {accountLabel !== null && <span class="account">{accountLabel}</span>}
+      </div>
+    </th>
+  );
+}

@@ -1,0 +1,110 @@
+import { formatSigned } from "../model/money";
+import type { PendingClose } from "../model/closing";
+import { hasEnded, type Position } from "../model/position";
+import { failedClose, showsAltered, standingOf, worstLeg, type Standing } from "../model/standing";
+import { failureWords, stateWords } from "../model/words";
+import { CheckIcon, QuestionIcon, SpinnerIcon, WarningIcon } from "./icons";
+
+interface Props {
+  readonly position: Position;
+  readonly pending: PendingClose | undefined;
+  readonly cause: string | null;
+  readonly onDismiss: () => void;
+}
+
+/** The state of a position: its standing, what deviates, and what its last close came to. */
+export function StatusCell({ position, pending, cause, onDismiss }: Props) {
+  const standing = standingOf(position, pending);
+  const failed = failedClose(position);
+  return (
+    <div class="status">
+      <div class="badges">
+        <StandingBadge standing={standing} />
+        {showsAltered(position) && <AlteredBadge position={position} cause={cause} />}
+      </div>
+      {standing === "closing" && <p class="remark">{closingRemark(position, pending)}</p>}
+      {standing === "unverified" && position.verdictReason !== null && (
+        <p class="remark">{position.verdictReason}</p>
+      )}
+      {standing !== "closing" && failed !== null && pending === undefined && (
+        <p class="remark bad" data-testid="close-failure">
+          {failed.state === "CANCELLED" ? "Close cancelled" : "Close failed"}: {failureWords(failed)}
+        </p>
+      )}
+      <PendingFault pending={pending} onDismiss={onDismiss} />
+    </div>
+  );
+}
+
+function StandingBadge({ standing }: { readonly standing: Standing }) {
+  switch (standing) {
+    case "open":
+      return <span class="badge open"><CheckIcon /> Open</span>;
+    case "closing":
+      return <span class="badge closing"><SpinnerIcon /> Closing…</span>;
+    case "unverified":
+      return <span class="badge unverified"><QuestionIcon /> Unverified</span>;
+  }
+}
+
+interface AlteredProps {
+  readonly position: Position;
+  readonly cause: string | null;
+}
+
+function AlteredBadge({ position, cause }: AlteredProps) {
+  const worst = worstLeg(position);
+  const more = worst !== null && worst.others > 0 ? ` +${worst.others} more` : "";
+  const title = position.verdictReason ?? cause ?? "What Bybit holds differs from what is recorded.";
+  return (
+    <span class="badge altered" data-testid="altered-badge" title={title}>
+      <WarningIcon /> Altered
+      {worst !== null && (
+        <span class="difference">
+          {worst.leg.symbol} {formatSigned(worst.difference)}
+          {more}
+        </span>
+      )}
+    </span>
+  );
+}
+
+interface FaultProps {
+  readonly pending: PendingClose | undefined;
+  readonly onDismiss: () => void;
+}
+
+function PendingFault({ pending, onDismiss }: FaultProps) {
+  if (pending?.phase === "refused") {
+    return (
+      <p class="remark bad" role="alert" data-testid="close-refused">
+        Not closed: {pending.detail}{" "}
+        <button class="link" type="button" onClick={onDismiss}>Dismiss</button>
+      </p>
+    );
+  }
+  if (pending?.phase === "stalled") {
+    return (
+      <p class="remark bad" role="alert" data-testid="close-stalled">
+        {pending.detail} Whether the close was taken is not known. Asking again is safe: it counts
+        as the same request.
+      </p>
+    );
+  }
+  return null;
+}
+
+function closingRemark(position: Position, pending: PendingClose | undefined): string {
+  const running = position.lastClose;
+  if (position.status === "CLOSING" && running !== null && !hasEnded(running)) {
+    return running.detail ?? stateWords(running.state);
+  }
+  switch (pending?.phase) {
+    case "asking":
+      return "asking the daemon";
+    case "unknown":
+      return `${pending.detail ?? ""} Whether the close was taken is unknown; asking again under the same key.`;
+    default:
+      return "accepted";
+  }
+}
