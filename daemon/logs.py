@@ -66,7 +66,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _hidden(key: str, value: object) -> object:
-    if any(_is_named(key.lower(), word) for word in _TELLING):
+    if any(_is_named(key.lower().replace("-", "_"), word) for word in _TELLING):
         return REDACTED
     if isinstance(value, Mapping):
         return {inner: _hidden(str(inner), content) for inner, content in value.items()}
@@ -78,7 +78,7 @@ def _hidden(key: str, value: object) -> object:
 def _is_named(key: str, word: str) -> bool:
     # `sign` stands alone or as a last part (X-BAPI-SIGN); `signed_at` is no secret.
     if word == "sign":
-        return key == word or key.endswith(("-sign", "_sign"))
+        return key == word or key.endswith("_sign")
     return word in key
 
 
