@@ -28,7 +28,7 @@ _SEAL_KEY_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class DatabaseConfig:
-    """`url` None means the embedded Postgres under `embedded_dir`."""
+    """`url` None means the embedded Postgres, which lives in `postgres` below `embedded_dir`."""
 
     url: str | None = field(repr=False)
     embedded_dir: Path
@@ -105,7 +105,7 @@ def load(environ: Mapping[str, str], read_credential: ReadCredential) -> Config:
     http = sources.http()
     config = Config(
         data_dir=data_dir,
-        database=DatabaseConfig(sources.database_url(), data_dir / "postgres"),
+        database=DatabaseConfig(sources.database_url(), data_dir),
         seal=SealConfig(sources.seal_key(), data_dir / "seal.key"),
         http=http,
         hosts=sources.hosts(),
@@ -126,7 +126,7 @@ def effective(config: Config) -> dict[str, str]:
     """What is in force under each setting's name, secrets redacted."""
     values = {
         "POSITIOND_DATABASE_URL": _redacted_url(config.database.url)
-        or f"embedded in {config.database.embedded_dir}",
+        or f"embedded in {config.database.embedded_dir / 'postgres'}",
         "POSITIOND_DATA_DIR": str(config.data_dir),
         "POSITIOND_HTTP_HOST": config.http.host,
         "POSITIOND_HTTP_PORT": str(config.http.port),

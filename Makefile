@@ -1,0 +1,65 @@
+# `make demo` and `make test` need python3 (3.11 or newer, with venv) and nothing else.
+# ARGS is passed on: make demo ARGS='--json --port 8080', make test ARGS='-k closing'.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := daemon bybit store http tests
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+
+.PHONY: help demo test lint bench long dashboard lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo       the whole thing on this machine, nothing to configure'
+	@echo 'make test       every test but the long ones'
+	@echo 'make lint       ruff, formatting'
+	@echo 'make bench      measurements'
+	@echo 'make long       soaks and long fuzzing'
+	@echo 'make dashboard  rebuild static/dist (needs node and npm)'
+	@echo 'make lock       compile the lock files again (needs a package index)'
+
+demo: .venv/runtime.stamp
+	@exec $(BIN)/positiond demo $(ARGS)
+
+test: .venv/dev.stamp
+	@$(if $(CHROMIUM),:,echo 'Chromium is not installed: the browser tests are skipped.')
+	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+bench: .venv/dev.stamp
+	@exec $(BIN)/python -m pytest -q -s tests/bench $(ARGS)
+
+long: .venv/dev.stamp
+	@exec $(BIN)/python -m pytest -m long $(ARGS)
+
+dashboard:
+	cd static && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
+
+lock: .venv/dev.stamp
+	$(COMPILE) pyproject.toml requirements.in --output-file requirements.lock
+	$(COMPILE) pyproject.toml requirements.in requirements-dev.in --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv build
+
+# The stamps make a second start quick and independent of the network. The project itself is
+# installed in place, so editing its sources needs no new install; new metadata does.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	@test -e .venv/dev.stamp || echo 'installing what the daemon needs into .venv ...'
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
+	@echo 'installing what the tests need into .venv ...'
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
