@@ -65,9 +65,17 @@ class Portfolio:
         return True
 
     def drop(self, position_id: PositionId) -> Position | None:
+        """Forget the position, and the readings of symbols that nobody holds any more.
+
+        Events of such symbols are ignored from now on, so an old reading would go stale unseen.
+        """
         self.syncs.pop(position_id, None)
         self.last_closes.pop(position_id, None)
-        return self.positions.pop(position_id, None)
+        position = self.positions.pop(position_id, None)
+        if position is not None:
+            for unheld in self.readings.keys() - self._held():
+                del self.readings[unheld]
+        return position
 
     def of_account(self, account_id: AccountId) -> list[Position]:
         return [p for p in self.positions.values() if p.account_id == account_id]
@@ -80,6 +88,14 @@ class Portfolio:
             for component in position.components
             if component.open > 0
         )
+
+    def _held(self) -> set[SymbolKey]:
+        return {
+            symbol_of(position, component)
+            for position in self.positions.values()
+            for component in position.components
+            if component.open > 0
+        }
 
     def holders(self, symbols: Iterable[SymbolKey]) -> frozenset[PositionId]:
         """The positions with an open leg in one of the symbols."""

@@ -85,28 +85,19 @@ def unassigned_after(
     claims: BucketClaims,
     holdings: Sequence[Holding],
     *,
-    compared: bool,
+    deviates: bool,
 ) -> tuple[BucketKey, Decimal]:
     """The bucket's unassigned quantity once `leg` is recorded, signed.
 
-    What Bybit holds beyond all tracked legs, in their direction, is the trader's own. Where other
-    legs were there and the bucket already deviated, the deviation is kept and not absorbed.
-    `compared` says that the bucket has been recorded in before (so that there can be one).
+    What Bybit holds beyond all tracked legs, in their direction, is the trader's own. Where the
+    bucket `deviates` already nothing is absorbed: the deviation stays for the trader to resolve.
     """
     idx = position_idx_for(leg.side, holdings)
-    actual = signed_size(holdings, idx)
+    bucket = symbol.bucket(idx)
+    if deviates:
+        return bucket, claims.unassigned.get(idx, ZERO)
     before = tracked(claims.components, holdings).get(idx, ZERO)
     after = before + leg.side.sign * leg.quantity
-    deviation = actual - before - claims.unassigned.get(idx, ZERO) if compared else ZERO
-    excess = actual - after
-    if compared and deviation and not _explains(deviation, leg):
-        excess -= deviation
+    excess = signed_size(holdings, idx) - after
     # Unassigned is never opposite to the tracked net: a lack is a deviation, not a holding.
-    if excess * after < 0:
-        return symbol.bucket(idx), ZERO
-    return symbol.bucket(idx), excess
-
-
-def _explains(deviation: Decimal, leg: NewComponent) -> bool:
-    """The bucket grew by at least this leg's quantity just before it was recorded: its own trade."""
-    return deviation * leg.side.sign >= leg.quantity
+    return bucket, excess if excess * after >= 0 else ZERO

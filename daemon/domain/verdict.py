@@ -177,10 +177,10 @@ def _judge_position(
         difference = component.side.sign * buckets[symbol.bucket(idx)].difference
         legs[component.id] = LegSync(component.open + difference, difference)
         read_at.append(reading.read_at)
-    verified_at = None if doubts or not read_at else min(read_at)
-    # One proven deviation is enough to say Altered, whatever could not be read beside it.
-    if any(leg.difference for leg in legs.values()):
-        return PositionSync(Verdict.ALTERED, None, verified_at, legs)
+    verified_at = min(read_at, default=None)
+    # A partial read says neither In sync nor Altered; what was read is still shown per leg.
     if doubts:
         return PositionSync(Verdict.UNVERIFIED, "; ".join(sorted(doubts)), None, legs)
+    if any(leg.difference for leg in legs.values()):
+        return PositionSync(Verdict.ALTERED, None, verified_at, legs)
     return PositionSync(Verdict.IN_SYNC, None, verified_at, legs)

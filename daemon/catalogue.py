@@ -1,0 +1,46 @@
+"""The instruments' trading rules, asked once and again when they may have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from .domain.model import Instrument, InstrumentKey
+from .domain.ports import Gateway
+
+# Bybit changes maximum sizes twice a month (V5: market/instruments-info); an hour is soon enough.
+_GOOD_FOR: Final = timedelta(hours=1)
+# An unknown symbol may be listed tomorrow, or have been a typo; do not ask on every look.
+_ABSENT_FOR: Final = timedelta(minutes=1)
+
+
+class Catalogue:
+    """Instruments by key; the gateway's errors pass through when nothing cached is good enough."""
+
+    def __init__(self, gateway: Gateway, now: Callable[[], datetime]) -> None:
+        self._gateway = gateway
+        self._now = now
+        self._known: dict[InstrumentKey, tuple[Instrument | None, datetime]] = {}
+
+    def cached(self, key: InstrumentKey) -> Instrument | None:
+        """What was last heard of it, however old."""
+        return self._known.get(key, (None, None))[0]
+
+    def missing(self, keys: Iterable[InstrumentKey]) -> list[InstrumentKey]:
+        """The keys whose rules have to be asked (again)."""
+        return [key for key in keys if not self._is_good(key)]
+
+    async def instrument(self, key: InstrumentKey) -> Instrument | None:
+        """The rules of one instrument; None where Bybit lists no such symbol."""
+        if not self._is_good(key):
+            found = await self._gateway.instruments(key.environment, key.category, key.symbol)
+            match = next((i for i in found if i.key == key), None)
+            self._known[key] = (match, self._now())
+        return self._known[key][0]
+
+    def _is_good(self, key: InstrumentKey) -> bool:
+        if key not in self._known:
+            return False
+        instrument, at = self._known[key]
+        return self._now() - at < (_GOOD_FOR if instrument else _ABSENT_FOR)

@@ -1,0 +1,332 @@
+"""Reconciliation: fetch what Bybit holds, judge it against what is recorded, write it down.
+
+Two ways lead to a compare. The sweep reads everything, at start, every five minutes on the clock
+and when a private stream (re)connects. The event path re-queries the symbols whose size changed,
+once they have been quiet. Both end in `_settle`, the one place where flags change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, NoReturn
+
+import structlog
+
+from .bucket_locks import BucketLocks
+from .catalogue import Catalogue
+from .domain.buckets import SymbolKey
+from .domain.errors import PositiondError
+from .domain.events import AccountEvent, AccountFeedUp, FillSeen, HoldingSeen
+from .domain.model import (
+    AccountId,
+    Category,
+    Holding,
+    InstrumentKey,
+    Position,
+    PositionId,
+)
+from .domain.portfolio import Portfolio
+from .domain.ports import AccountExchange, DeviationRecord, PnlWrite, Positions, VerdictWrite
+from .domain.quiet import QuietWindow
+from .domain.schedule import next_sweep
+from .domain.verdict import Judgement, PositionSync, Reading, judge
+from .timing import Timing
+
+_log = structlog.get_logger(__name__)
+
+# How long a loop may sleep without looking up; also the pace of its heartbeat.
+_NAP: Final = 1.0
+_RETRY: Final = 5.0
+_AT_ONCE: Final = 8
+
+Changed = Callable[[frozenset[PositionId]], None]
+PriceWrites = Callable[[], list[PnlWrite]]
+
+
+class PositionReconciler:
+    """Keeps `portfolio.syncs` true; `changed` hears of positions whose verdict moved."""
+
+    def __init__(
+        self,
+        portfolio: Portfolio,
+        positions: Positions,
+        exchanges: Mapping[AccountId, AccountExchange],
+        catalogue: Catalogue,
+        locks: BucketLocks,
+        timing: Timing,
+        changed: Changed,
+        price_writes: PriceWrites,
+    ) -> None:
+        self._portfolio = portfolio
+        self._positions = positions
+        self._exchanges = exchanges
+        self._catalogue = catalogue
+        self._locks = locks
+        self._timing = timing
+        self._changed = changed
+        self._price_writes = price_writes
+        self._quiet = QuietWindow()
+        self._wake = asyncio.Event()
+        self._settling = asyncio.Lock()
+        self._unread: set[AccountId] = set()
+        self.last_sweep_at: datetime | None = None
+        self.sweeps = 0
+        self.overlaps = 0
+
+    # --- what the streams and the others tell -----------------------------------------------
+
+    def on_account(self, event: AccountEvent) -> None:
+        """Note what may have changed; never blocks. Called for every private event."""
+        match event:
+            case AccountFeedUp(account_id):
+                self._unread.add(account_id)
+                self._wake.set()
+            case HoldingSeen(account_id, holding):
+                symbol = SymbolKey(account_id, holding.category, holding.symbol)
+                if self._is_news(symbol, holding):
+                    self.recheck(symbol)
+            case FillSeen(account_id, fill) if fill.changes_size or not fill.exec_type:
+                self.recheck(SymbolKey(account_id, fill.category, fill.symbol))
+            case _:
+                pass
+
+    def recheck(self, symbol: SymbolKey) -> None:
+        """Ask for a compare of the symbol once it has been quiet; ignored where nobody holds it."""
+        if self._portfolio.holders((symbol,)):
+            self._quiet.note(symbol, self._timing.now())
+            self._wake.set()
+
+    def resync(self, account_id: AccountId) -> None:
+        """Ask for a full compare of the account now."""
+        self._unread.add(account_id)
+        self._wake.set()
+
+    def _is_news(self, symbol: SymbolKey, holding: Holding) -> bool:
+        """A push without a change of size is none (Bybit V5: one comes with every order)."""
+        reading = self._portfolio.readings.get(symbol)
+        if reading is None or reading.failure:
+            return True
+        known = [h.signed for h in reading.holdings if h.position_idx == holding.position_idx]
+        return known != [holding.signed]
+
+    # --- the loops --------------------------------------------------------------------------
+
+    async def run_sweeps(self) -> NoReturn:
+        """Sweep on the clock for ever; a sweep that would overlap is skipped and counted."""
+        due = next_sweep(self._timing.now())
+        while True:
+            self._timing.beat("sweeps")
+            await self._timing.sleep_until(due, _NAP)
+            now = self._timing.now()
+            if now < due:
+                continue
+            await self.reconcile_all_positions()
+            due = next_sweep(now)
+            while due <= self._timing.now():
+                self.overlaps += 1
+                due = next_sweep(due)
+
+    async def run_rechecks(self) -> NoReturn:
+        """Serve the event path and the resyncs that streams asked for, for ever."""
+        while True:
+            self._timing.beat("rechecks")
+            await self._wait_for_work()
+            if self._unread:
+                accounts, self._unread = self._unread, set()
+                await self._reconcile_accounts(accounts)
+            due = self._quiet.take_due(self._timing.now())
+            if due:
+                await self._recheck(due)
+
+    async def _wait_for_work(self) -> None:
+        if self._unread:
+            return
+        self._wake.clear()
+        due = self._quiet.due_at()
+        nap = _NAP
+        if due is not None:
+            nap = min(max((due - self._timing.now()).total_seconds(), 0.0), _NAP)
+        await self._timing.wait_for(self._wake, nap)
+
+    # --- the sweep --------------------------------------------------------------------------
+
+    async def reconcile_all_positions(self) -> None:
+        """Compare every recorded leg with Bybit and write the P&L of all active positions."""
+        accounts = {p.account_id for p in self._portfolio.positions.values()}
+        await self._reconcile_accounts(accounts)
+        try:
+            await self._positions.write_pnl(self._price_writes())
+        except PositiondError as error:
+            _log.warning("P&L was not written", code=error.code, error=error.detail)
+            return
+        self.sweeps += 1
+        self.last_sweep_at = self._timing.now()
+        self._changed(frozenset(self._portfolio.positions))
+
+    async def _reconcile_accounts(self, accounts: set[AccountId]) -> None:
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(account_id: AccountId) -> None:
+            async with gate:
+                await self._reconcile_account(account_id)
+
+        async with asyncio.TaskGroup() as group:
+            for account_id in accounts:
+                group.create_task(one(account_id), name=f"reconcile {account_id}")
+
+    async def _reconcile_account(self, account_id: AccountId) -> None:
+        symbols = self._portfolio.symbols(account_id)
+        before = self._stamps(symbols)
+        readings = await self._read_account(account_id, symbols)
+        await self._settle(account_id, readings, before)
+
+    async def _read_account(
+        self, account_id: AccountId, symbols: frozenset[SymbolKey]
+    ) -> dict[SymbolKey, Reading]:
+        """Few list calls for most symbols; what a list leaves out is asked for by symbol.
+
+        A symbol missing from a list is a claim, not a fact (Bybit's lists are known to omit held
+        positions), and a symbol query answers even when flat.
+        """
+        exchange = self._exchanges.get(account_id)
+        if exchange is None:
+            return self._failed(symbols, self._trouble(account_id))
+        listed: dict[SymbolKey, list[Holding]] = {}
+        for category, coin in sorted(self._lists(account_id, symbols)):
+            try:
+                for holding in await exchange.holdings(category, settle_coin=coin):
+                    key = SymbolKey(account_id, holding.category, holding.symbol)
+                    listed.setdefault(key, []).append(holding)
+            except PositiondError as error:
+                # The symbols are still asked for one by one: each then speaks for itself.
+                _log.warning("a position list failed", coin=coin, code=error.code)
+        now = self._timing.now()
+        readings = {s: Reading(tuple(listed[s]), now) for s in symbols if s in listed}
+        for symbol in sorted(symbols - readings.keys()):
+            readings[symbol] = await self._read_symbol(exchange, symbol)
+        return readings
+
+    async def _read_symbol(self, exchange: AccountExchange, symbol: SymbolKey) -> Reading:
+        try:
+            rows = await exchange.holdings_in(symbol.category, symbol.symbol)
+        except PositiondError as error:
+            return Reading((), self._timing.now(), error.detail)
+        if not rows:
+            return Reading((), self._timing.now(), "Bybit gave no row for the symbol")
+        return Reading(tuple(rows), self._timing.now())
+
+    def _lists(
+        self, account_id: AccountId, symbols: frozenset[SymbolKey]
+    ) -> set[tuple[Category, str]]:
+        """The (category, settle coin) lists that cover the symbols whose rules are known."""
+        environment = self._portfolio.accounts[account_id].account.environment
+        found = set()
+        for symbol in symbols:
+            key = InstrumentKey(environment, symbol.category, symbol.symbol)
+            instrument = self._catalogue.cached(key)
+            if instrument is not None:
+                found.add((symbol.category, instrument.settle_coin))
+        return found
+
+    def _failed(self, symbols: frozenset[SymbolKey], why: str) -> dict[SymbolKey, Reading]:
+        return {symbol: Reading((), self._timing.now(), why) for symbol in symbols}
+
+    def _trouble(self, account_id: AccountId) -> str:
+        state = self._portfolio.accounts.get(account_id)
+        return (state.trouble if state else None) or "the account is not connected"
+
+    # --- the event path ---------------------------------------------------------------------
+
+    async def _recheck(self, symbols: frozenset[SymbolKey]) -> None:
+        by_account: dict[AccountId, set[SymbolKey]] = {}
+        for symbol in symbols:
+            if symbol in self._locks.busy:
+                # A close is at work there; it asks for a recheck itself when it is done.
+                continue
+            by_account.setdefault(symbol.account_id, set()).add(symbol)
+        for account_id, touched in sorted(by_account.items()):
+            before = self._stamps(touched)
+            exchange = self._exchanges.get(account_id)
+            if exchange is None:
+                readings = self._failed(frozenset(touched), self._trouble(account_id))
+            else:
+                readings = {s: await self._read_symbol(exchange, s) for s in sorted(touched)}
+            await self._settle(account_id, readings, before, focus=frozenset(touched))
+
+    def _stamps(self, symbols: Iterable[SymbolKey]) -> dict[SymbolKey, int | None]:
+        return {symbol: self._locks.stamp(symbol) for symbol in symbols}
+
+    # --- the outcome ------------------------------------------------------------------------
+
+    async def _settle(
+        self,
+        account_id: AccountId,
+        fresh: Mapping[SymbolKey, Reading],
+        before: Mapping[SymbolKey, int | None],
+        focus: frozenset[SymbolKey] | None = None,
+    ) -> None:
+        """Judge with the fresh readings, store the outcome, then show it: in that order."""
+        async with self._settling:
+            # Where a close moved the size, or our record of it, during the read, the two do not
+            # belong together: the read is dropped. The close asks for another when it is done.
+            usable = {s: r for s, r in fresh.items() if before[s] is not None}
+            usable = {s: r for s, r in usable.items() if self._locks.stamp(s) == before[s]}
+            self._portfolio.readings.update(usable)
+            judgement = judge(
+                self._portfolio.of_account(account_id),
+                self._portfolio.unassigned,
+                self._portfolio.readings,
+                self._locks.busy,
+                focus,
+            )
+            try:
+                await self._store(judgement, usable)
+            except PositiondError as error:
+                _log.warning("verdicts were not stored", code=error.code, error=error.detail)
+                for symbol in fresh:
+                    self.recheck(symbol)
+                return
+            self._show(judgement)
+
+    async def _store(self, judgement: Judgement, fresh: Mapping[SymbolKey, Reading]) -> None:
+        deviating = {
+            d.bucket: DeviationRecord(d.bucket, d.kind, d.expected, d.actual, None)
+            for d in judgement.deviations
+            if SymbolKey(d.bucket.account_id, d.bucket.category, d.bucket.symbol) in fresh
+        }
+        cleared = [
+            b for b in judgement.in_order if SymbolKey(b.account_id, b.category, b.symbol) in fresh
+        ]
+        verdicts = [
+            VerdictWrite(position_id, _deviates(sync), at)
+            for position_id, sync in judgement.positions.items()
+            if (at := sync.verified_at) is not None
+        ]
+        if verdicts or deviating or cleared:
+            await self._positions.write_verdicts(
+                verdicts, list(deviating.values()), cleared, self._timing.now()
+            )
+
+    def _show(self, judgement: Judgement) -> None:
+        for position_id, sync in judgement.positions.items():
+            position = self._portfolio.positions.get(position_id)
+            if position is None:
+                continue
+            self._portfolio.syncs[position_id] = sync
+            self._portfolio.positions[position_id] = self._flagged(position, judgement)
+        self._changed(frozenset(judgement.positions))
+
+    @staticmethod
+    def _flagged(position: Position, judgement: Judgement) -> Position:
+        sync = judgement.positions[position.id]
+        if sync.verified_at is None:
+            # Doubt changes no flag.
+            return position
+        return replace(position, is_altered=_deviates(sync), verified_at=sync.verified_at)
+
+
+def _deviates(sync: PositionSync) -> bool:
+    return any(leg.difference for leg in sync.legs.values())

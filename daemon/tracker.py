@@ -1,0 +1,208 @@
+"""Tracking: stream events into the book, recorded rows into memory, changes out to the pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+import structlog
+
+from .backoff import Backoff
+from .board import Board
+from .catalogue import Catalogue
+from .connections import Connections
+from .domain.book import Book
+from .domain.errors import PositiondError
+from .domain.events import (
+    AccountEvent,
+    AccountFeedDown,
+    AccountFeedUp,
+    MarketEvent,
+    MarketFeedDown,
+    MarketFeedUp,
+    PriceTick,
+)
+from .domain.model import Category, Environment, Position, PositionId, UserId, Verdict
+from .domain.people import AccountBook
+from .domain.portfolio import Portfolio
+from .domain.ports import Changes, Closes, Positions, Switches
+from .domain.services import Publisher
+from .domain.verdict import symbol_of
+from .position_reconciler import PositionReconciler
+from .timing import Timing
+
+_log = structlog.get_logger(__name__)
+
+# Rows written straight into the tables are live within 2 s even when no notification comes.
+_POLL: Final = 1.5
+_FLUSH: Final = 0.1
+_FEED_EVERY: Final = 10
+
+
+class Tracker:
+    """Owns the book; the loops here are the only writers of positions and prices in memory."""
+
+    def __init__(
+        self,
+        book: Book,
+        portfolio: Portfolio,
+        board: Board,
+        catalogue: Catalogue,
+        timing: Timing,
+        positions: Positions,
+        closes: Closes,
+        accounts: AccountBook,
+        switches: Switches,
+        changes: Changes,
+    ) -> None:
+        self._book = book
+        self._portfolio = portfolio
+        self._board = board
+        self._catalogue = catalogue
+        self._timing = timing
+        self._positions = positions
+        self._closes = closes
+        self._accounts = accounts
+        self._switches = switches
+        self._changes = changes
+        self._dirty: set[PositionId] = set()
+        self._removed: dict[UserId, set[PositionId]] = {}
+        self.loaded = asyncio.Event()
+
+    # --- sinks of the streams: plain calls, nothing here waits -------------------------------
+
+    def on_market(self, event: MarketEvent) -> None:
+        match event:
+            case PriceTick():
+                self._book.tick(event)
+            case MarketFeedUp(environment, category):
+                self._board.market_up(environment, category)
+            case MarketFeedDown(environment, category, reason):
+                self._lose(environment, category, reason)
+
+    def on_account(self, event: AccountEvent) -> None:
+        match event:
+            case AccountFeedUp(account_id):
+                self._stream(account_id, up=True, reason=None)
+            case AccountFeedDown(account_id, reason):
+                self._stream(account_id, up=False, reason=reason)
+            case _:
+                pass
+
+    def _stream(self, account_id: object, *, up: bool, reason: str | None) -> None:
+        for state in self._portfolio.accounts.values():
+            if state.account.id == account_id:
+                state.stream_up, state.trouble = up, reason
+
+    def _lose(self, environment: Environment, category: Category, reason: str) -> None:
+        self._board.market_down(environment, category, reason)
+        self._book.lose(environment, category)
+
+    # --- recorded rows ----------------------------------------------------------------------
+
+    async def run_watch(self, connections: Connections, reconciler: PositionReconciler) -> NoReturn:
+        """Load what is recorded, again whenever it changes, and open the streams it needs."""
+        backoff = Backoff(first=0.2, most=5.0)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._timing.beat("watch")
+                try:
+                    new = await self.reload(connections, group)
+                except PositiondError as error:
+                    self._board.store_trouble = error.detail
+                    _log.warning("recorded rows were not read", code=error.code)
+                    await self._timing.sleep(backoff.next())
+                    continue
+                backoff.reset()
+                self._board.store_trouble = None
+                for position in new:
+                    for component in position.components:
+                        reconciler.recheck(symbol_of(position, component))
+                await self._learn()
+                self.loaded.set()
+                await self._changes.wait(_POLL)
+        raise AssertionError("the loop above has no end")
+
+    async def reload(self, connections: Connections, group: asyncio.TaskGroup) -> list[Position]:
+        """Read accounts, positions and unassigned quantities; gives the positions new to us."""
+        connections.keep(group, await self._accounts.load_all())
+        recorded = await self._positions.load_open()
+        self._portfolio.unassigned = await self._positions.unassigned()
+        known = set(self._portfolio.positions)
+        fresh = [p for p in recorded if p.id not in known]
+        for request in await self._closes.last_requests([p.id for p in fresh]):
+            self._portfolio.last_closes[request.position_id] = request
+        for position in recorded:
+            self.put(position)
+        for gone in known - {p.id for p in recorded}:
+            self.drop(gone)
+        self._board.trading_paused = await self._switches.trading_paused()
+        connections.watch(group, self._book.keys())
+        return fresh
+
+    def put(self, position: Position) -> None:
+        """Show the position as it is now recorded."""
+        if self._portfolio.put(position):
+            self._book.put(self._portfolio.positions[position.id])
+            self.mark((position.id,))
+
+    def drop(self, position_id: PositionId) -> None:
+        """The position left the active list."""
+        self._book.drop(position_id)
+        position = self._portfolio.drop(position_id)
+        if position is not None:
+            self._removed.setdefault(position.user_id, set()).add(position_id)
+
+    async def _learn(self) -> None:
+        """Ask for the rules of instruments that are new; a failure is tried again next time."""
+        for key in self._catalogue.missing(self._book.keys()):
+            try:
+                instrument = await self._catalogue.instrument(key)
+            except PositiondError as error:
+                self._board.market_trouble(key.environment, error.detail)
+                return
+            if instrument is not None:
+                self._book.learn((instrument,))
+
+    # --- out to the pages -------------------------------------------------------------------
+
+    def mark(self, position_ids: Iterable[PositionId]) -> None:
+        """Something other than a price changed; shown with the next flush."""
+        self._dirty.update(position_ids)
+
+    async def run_publish(self, publisher: Publisher) -> NoReturn:
+        """Ten times a second: what changed, to those who watch."""
+        verdicts: dict[PositionId, Verdict] = {}
+        ticks = 0
+        while True:
+            self._timing.beat("publish")
+            await self._timing.sleep(_FLUSH)
+            self.flush(publisher, verdicts)
+            ticks = (ticks + 1) % _FEED_EVERY
+            if not ticks:
+                for user_id in publisher.watchers():
+                    publisher.feed(user_id, self._board.feed_state(user_id))
+
+    def flush(self, publisher: Publisher, verdicts: dict[PositionId, Verdict]) -> None:
+        """Publish one conflated round; `verdicts` remembers what was last told."""
+        dirty = self._dirty.union(self._book.take_dirty())
+        self._dirty.clear()
+        removed, self._removed = self._removed, {}
+        changed: dict[UserId, list[PositionId]] = {}
+        for position_id in dirty:
+            position = self._portfolio.positions.get(position_id)
+            if position is not None:
+                changed.setdefault(position.user_id, []).append(position_id)
+        for user_id in publisher.watchers():
+            views = [self._board.live_view(p) for p in changed.get(user_id, ())]
+            gone = removed.get(user_id, set())
+            if views or gone:
+                publisher.positions(user_id, views, sorted(gone))
+            for view in views:
+                if verdicts.get(view.position.id) is not view.verdict:
+                    verdicts[view.position.id] = view.verdict
+                    publisher.deviation(user_id, view)
+        for gone in removed.values():
+            for position_id in gone:
+                verdicts.pop(position_id, None)
