@@ -1,0 +1,118 @@
+"""Market data as Bybit V5 sends it over REST: server time, instruments, tickers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from .fields import (
+    Raw,
+    integer,
+    integer_or_none,
+    mapping_or_empty,
+    moment_or_none,
+    number_if_given,
+    number_or_none,
+    text,
+    text_or_empty,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTime:
+    """Bybit V5: market/time."""
+
+    seconds: int
+    nanoseconds: int
+
+
+def read_server_time(row: Raw) -> ServerTime:
+    return ServerTime(integer(row, "timeSecond"), integer(row, "timeNano"))
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentRow:
+    """Bybit V5: market/instruments-info, all categories; None where the category has no such field.
+
+    Spot has `basePrecision` for its step and counts limits in the base coin.
+    """
+
+    symbol: str
+    status: str
+    contract_type: str
+    options_type: str
+    base_coin: str
+    quote_coin: str
+    settle_coin: str
+    tick_size: Decimal | None
+    quantity_step: Decimal | None
+    min_quantity: Decimal | None
+    max_quantity: Decimal | None
+    max_market_quantity: Decimal | None
+    min_value: Decimal | None
+    funding_interval_minutes: int | None
+    launch_time: datetime | None
+    delivery_time: datetime | None
+
+
+def read_instrument(row: Raw) -> InstrumentRow:
+    lots = mapping_or_empty(row.get("lotSizeFilter"))
+    step = number_or_none(lots, "qtyStep")
+    market_maximum = number_or_none(lots, "maxMktOrderQty")
+    if market_maximum is None:
+        market_maximum = number_or_none(lots, "maxMarketOrderQty")
+    value = number_or_none(lots, "minNotionalValue")
+    return InstrumentRow(
+        symbol=text(row, "symbol"),
+        status=text(row, "status"),
+        contract_type=text_or_empty(row, "contractType"),
+        options_type=text_or_empty(row, "optionsType"),
+        base_coin=text_or_empty(row, "baseCoin"),
+        quote_coin=text_or_empty(row, "quoteCoin"),
+        settle_coin=text_or_empty(row, "settleCoin"),
+        tick_size=number_or_none(mapping_or_empty(row.get("priceFilter")), "tickSize"),
+        quantity_step=step if step is not None else number_or_none(lots, "basePrecision"),
+        min_quantity=number_or_none(lots, "minOrderQty"),
+        max_quantity=number_or_none(lots, "maxOrderQty"),
+        max_market_quantity=market_maximum,
+        min_value=value if value is not None else number_or_none(lots, "minOrderAmt"),
+        funding_interval_minutes=integer_or_none(row, "fundingInterval"),
+        launch_time=moment_or_none(row, "launchTime"),
+        delivery_time=moment_or_none(row, "deliveryTime"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TickerRow:
+    """Bybit V5: market/tickers; also the body of a stream's ticker, where None means unchanged.
+
+    `index` is `indexPrice` of a derivative and `usdIndexPrice` of a spot pair.
+    """
+
+    symbol: str
+    last: Decimal | None
+    mark: Decimal | None
+    index: Decimal | None
+    bid: Decimal | None
+    ask: Decimal | None
+    funding_rate: Decimal | None
+    predicted_delivery: Decimal | None
+
+
+def read_ticker(row: Raw) -> TickerRow:
+    """Prices are strict when present: a wrong one must not pass for an unchanged one."""
+    index = number_if_given(row, "indexPrice")
+    bid = number_or_none(row, "bid1Price")
+    ask = number_or_none(row, "ask1Price")
+    return TickerRow(
+        symbol=text(row, "symbol"),
+        last=number_if_given(row, "lastPrice"),
+        mark=number_if_given(row, "markPrice"),
+        index=index if index is not None else number_if_given(row, "usdIndexPrice"),
+        # The option stream spells the best quotes differently from REST.
+        bid=bid if bid is not None else number_or_none(row, "bidPrice"),
+        ask=ask if ask is not None else number_or_none(row, "askPrice"),
+        funding_rate=number_or_none(row, "fundingRate"),
+        predicted_delivery=number_or_none(row, "predictedDeliveryPrice"),
+    )
