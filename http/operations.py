@@ -1,0 +1,209 @@
+"""What each route takes and gives, in the words of the API's description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp.typedefs import Handler
+
+from .access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter or request header; the schema is JSON Schema."""
+
+    name: str
+    where: str
+    description: str
+    schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes back; `schema` names one of the schemas, None means no body is described."""
+
+    description: str
+    schema: str | None = None
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`codes` are the problem codes worth telling, beyond those that any route may give."""
+
+    id: str
+    summary: str
+    answers: Mapping[int, Answer]
+    body: str | None = None
+    is_body_optional: bool = False
+    parameters: tuple[Parameter, ...] = ()
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the route table; `handler` is behind its checks already."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    operation: Operation
+
+
+_TEXT = {"type": "string"}
+_BODY_CODES = (
+    "malformed-json",
+    "body-timeout",
+    "body-too-large",
+    "unsupported-media-type",
+    "missing-field",
+    "unknown-field",
+    "wrong-type",
+    "invalid-value",
+)
+
+SIGN_IN = Operation(
+    "signIn",
+    "Sign in with a password",
+    {204: Answer("Signed in; the session cookie is set")},
+    body="SignIn",
+    codes=(*_BODY_CODES, "too-long", "sign-in-failed", "too-many-sign-ins", "foreign-origin"),
+)
+WHO_AM_I = Operation(
+    "whoAmI", "Who is signed in, and what may they do", {200: Answer("You", "Session")}
+)
+SIGN_OUT = Operation(
+    "signOut",
+    "Sign out; harmless when nobody is signed in",
+    {204: Answer("Signed out")},
+    codes=("foreign-origin",),
+)
+SIGN_IN_LINK = Operation(
+    "signInByLink",
+    "Sign in by a link that the operator made",
+    {
+        303: Answer("Signed in; the session cookie is set"),
+        403: Answer("The link has expired or is not complete", content_type="text/html"),
+    },
+    parameters=(Parameter("ticket", "query", "The ticket in the link", _TEXT),),
+)
+LIST_POSITIONS = Operation(
+    "listPositions",
+    "The synthetic positions with live P&L, verdict and components, oldest first",
+    {200: Answer("A page of positions; `next` where there are more", "PositionList")},
+    parameters=(
+        Parameter(
+            "status",
+            "query",
+            "Statuses, separated by commas; ACTIVE,CLOSING where absent. Of CLOSED the newest 200.",
+            {"type": "string", "examples": ["ACTIVE,CLOSING"]},
+        ),
+        Parameter("account", "query", "Only this account's", {"type": "string", "format": "uuid"}),
+        Parameter(
+            "limit",
+            "query",
+            "How many at most",
+            {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1000},
+        ),
+        Parameter("after", "query", "`next` of the page before", _TEXT),
+    ),
+    codes=("invalid-value", "unknown-field", "unknown-account"),
+)
+RECORD_POSITION = Operation(
+    "recordPosition",
+    "Record a synthetic position; its components are what is held on Bybit already",
+    {
+        201: Answer("Recorded", "Position"),
+        200: Answer("The account has this external_id already: the first one", "Position"),
+    },
+    body="NewPosition",
+    codes=(
+        *_BODY_CODES,
+        "decimal-not-a-string",
+        "invalid-decimal",
+        "too-long",
+        "no-components",
+        "too-many-components",
+        "duplicate-component",
+        "unknown-symbol",
+        "wrong-category",
+        "quantity-zero",
+        "quantity-off-step",
+        "price-not-positive",
+        "spot-short",
+        "not-supported-yet",
+        "unknown-account",
+        "exchange-unreachable",
+        "exchange-busy",
+        "credentials-refused",
+    ),
+)
+GET_POSITION = Operation(
+    "getPosition", "One position", {200: Answer("It", "Position")}, codes=("unknown-position",)
+)
+CLOSE_POSITION = Operation(
+    "closePosition",
+    "Ask for the close of a position, by reduce-only market orders",
+    {202: Answer("Accepted and committed; a close that is open already is joined", "Accepted")},
+    body="Close",
+    is_body_optional=True,
+    parameters=(
+        Parameter(
+            "Idempotency-Key",
+            "header",
+            "Kept for 24 h: the same key again gives the original answer",
+            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        ),
+    ),
+    codes=(
+        "malformed-json",
+        "body-timeout",
+        "body-too-large",
+        "unsupported-media-type",
+        "unknown-field",
+        "wrong-type",
+        "not-supported-yet",
+        "invalid-idempotency-key",
+        "idempotency-key-reused",
+        "unknown-position",
+        "already-closed",
+        "read-only-key",
+    ),
+)
+GET_CLOSE = Operation(
+    "getClose",
+    "Where a close stands: state, outcome of each leg, its orders",
+    {200: Answer("It", "CloseStatus")},
+    codes=("unknown-close",),
+)
+CANCEL_CLOSE = Operation(
+    "cancelClose",
+    "Cancel a close that has sent nothing yet",
+    {200: Answer("Cancelled", "CloseStatus")},
+    codes=("unknown-close", "already-sending", "already-ended"),
+)
+LIST_ACCOUNTS = Operation(
+    "listAccounts", "The accounts, without secrets", {200: Answer("All of them", "AccountList")}
+)
+STREAM = Operation(
+    "stream",
+    "Server-sent events: `snapshot`, then `positions`, `close`, `deviation`, `feed`",
+    {200: Answer("Frames, as described by StreamFrame", "StreamFrame", "text/event-stream")},
+    parameters=(Parameter("Last-Event-ID", "header", "The last id seen: resumes after it", _TEXT),),
+    codes=("too-many-streams",),
+)
+HEALTH = Operation("health", "Whether the process is alive", {200: Answer("It is", "Health")})
+READINESS = Operation(
+    "readiness",
+    "Whether the daemon may be relied on, and if not, why",
+    {200: Answer("Ready", "Readiness"), 503: Answer("Not ready", "Readiness")},
+)
+DESCRIPTION = Operation(
+    "describe", "This description", {200: Answer("OpenAPI 3.1", "OpenApiDocument")}
+)
+DOCS = Operation(
+    "docs", "This description, to read", {200: Answer("A page", content_type="text/html")}
+)

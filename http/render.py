@@ -1,0 +1,176 @@
+"""Domain values → JSON: amounts as plain decimal strings, times as RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from ..daemon.domain import money
+from ..daemon.domain.model import Account
+from ..daemon.domain.orders import CloseOrder, CloseRequest, LegResult
+from ..daemon.domain.people import Identity
+from ..daemon.domain.services import CloseStatus
+from ..daemon.domain.views import FeedState, LegView, PositionView
+from .replies import Json
+
+
+def time(at: datetime) -> str:
+    """Milliseconds, as Bybit stamps its own."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_or_none(at: datetime | None) -> str | None:
+    return None if at is None else time(at)
+
+
+def amount_or_none(number: Decimal | None) -> str | None:
+    return None if number is None else money.plain(number)
+
+
+def position(view: PositionView) -> Json:
+    recorded = view.position
+    return {
+        "id": str(recorded.id),
+        "account_id": str(recorded.account_id),
+        "name": recorded.name,
+        "external_id": recorded.external_id,
+        "note": recorded.note,
+        "tags": list(recorded.tags),
+        "status": str(recorded.status),
+        "is_altered": recorded.is_altered,
+        "verdict": str(view.verdict),
+        "verdict_reason": view.verdict_reason,
+        "unrealized_pnl": amount_or_none(view.unrealized_pnl),
+        "pnl_currency": view.pnl_currency,
+        "pnl_at": time_or_none(view.pnl_at),
+        "pnl_incomplete": view.pnl_incomplete,
+        "fees": money.plain(recorded.fees),
+        "funding": money.plain(recorded.funding),
+        "realized_pnl": money.plain(recorded.realized_pnl),
+        "net_pnl": amount_or_none(view.net_pnl),
+        "opened_at": time(recorded.opened_at),
+        "closed_at": time_or_none(recorded.closed_at),
+        "verified_at": time_or_none(view.verified_at),
+        "components": [component(leg) for leg in view.legs],
+        "last_close": None if view.last_close is None else close_report(view.last_close),
+    }
+
+
+def component(leg: LegView) -> Json:
+    recorded = leg.component
+    return {
+        "id": str(recorded.id),
+        "category": str(recorded.category),
+        "symbol": recorded.symbol,
+        "side": str(recorded.side),
+        "quantity": money.plain(recorded.quantity),
+        "closed_quantity": money.plain(recorded.closed_quantity),
+        "entry_price": money.plain(recorded.entry_price),
+        "price": amount_or_none(leg.price),
+        "price_basis": str(leg.price_basis),
+        "price_at": time_or_none(leg.price_at),
+        "unrealized_pnl": amount_or_none(leg.unrealized_pnl),
+        "actual": amount_or_none(leg.actual),
+        "difference": amount_or_none(leg.difference),
+    }
+
+
+def close_report(request: CloseRequest) -> Json:
+    """A close request without its orders, as positions and the stream carry it."""
+    return {
+        "close_id": str(request.id),
+        "position_id": str(request.position_id),
+        "state": str(request.state),
+        "code": request.code,
+        "detail": request.detail,
+        "created_at": time(request.created_at),
+        "ended_at": time_or_none(request.ended_at),
+        "legs": [close_leg(leg) for leg in request.legs],
+    }
+
+
+def close_leg(leg: LegResult) -> Json:
+    return {
+        "component_id": str(leg.component_id),
+        "outcome": str(leg.outcome),
+        "filled": money.plain(leg.filled),
+        "average_price": amount_or_none(leg.average_price),
+        "detail": leg.detail,
+    }
+
+
+def close_status(status: CloseStatus) -> Json:
+    report = close_report(status.request)
+    return {
+        **report,
+        "account_id": str(status.request.account_id),
+        "expires_at": time(status.request.expires_at),
+        "orders": [close_order(order) for order in status.orders],
+    }
+
+
+def close_order(order: CloseOrder) -> Json:
+    return {
+        "order_link_id": order.link_id,
+        "order_id": order.order_id,
+        "component_id": str(order.component_id),
+        "category": str(order.bucket.category),
+        "symbol": order.bucket.symbol,
+        "position_idx": order.bucket.position_idx,
+        "side": str(order.side),
+        "quantity": money.plain(order.quantity),
+        "filled": money.plain(order.filled),
+        "average_price": amount_or_none(order.average_price),
+        "attempt": order.attempt,
+        "state": str(order.state),
+        "status": order.status,
+        "detail": order.detail,
+        "signed_at": time_or_none(order.signed_at),
+        "created_at": time(order.created_at),
+    }
+
+
+def account(entry: Account) -> Json:
+    """The key is shown by its last characters: enough to find it on Bybit, not to use it."""
+    return {
+        "id": str(entry.id),
+        "label": entry.label,
+        "environment": str(entry.environment),
+        "api_key": f"…{entry.api_key[-4:]}",
+    }
+
+
+def identity(who: Identity) -> Json:
+    return {
+        "user": {"id": str(who.user.id), "username": who.user.username},
+        "scope": str(who.scope),
+    }
+
+
+def feed(state: FeedState) -> Json:
+    return {
+        "public": state.public,
+        "private": state.private,
+        "last_sweep_at": time_or_none(state.last_sweep_at),
+        "trading_paused": state.trading_paused,
+    }
+
+
+def deviation(view: PositionView) -> Json:
+    """What changed in a position's verdict; `symbol` is the leg that is furthest off."""
+    off = [leg for leg in view.legs if leg.difference]
+    worst = max(off, key=_relative_difference, default=None)
+    return {
+        "position_id": str(view.position.id),
+        "is_altered": view.position.is_altered,
+        "verdict": str(view.verdict),
+        "symbol": None if worst is None else worst.component.symbol,
+        "difference": None if worst is None else amount_or_none(worst.difference),
+        "detail": view.verdict_reason,
+    }
+
+
+def _relative_difference(leg: LegView) -> Decimal:
+    """Legs are in different units: what counts is how much of the leg is off."""
+    difference = leg.difference or Decimal(0)
+    return abs(difference) / leg.component.quantity
