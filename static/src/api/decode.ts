@@ -34,6 +34,11 @@ export function textOrNull(from: Json, key: string): string | null {
   return from[key] === undefined || from[key] === null ? null : text(from, key);
 }
 
+/** Words for a person, or null where there are none. */
+export function wordsOrNull(from: Json, key: string): string | null {
+  return textOrNull(from, key) || null;
+}
+
 export function flag(from: Json, key: string): boolean {
   const value = from[key];
   if (typeof value !== "boolean") throw new DecodeError(key, "true or false");

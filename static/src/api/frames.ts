@@ -1,6 +1,6 @@
 import type { Frame } from "../model/book";
-import { flag, integer, list, object, text, textOrNull, type Json } from "./decode";
-import { change, closeReport, position } from "./wire";
+import { decimalOrNull, flag, integer, list, object, text, textOrNull, wordsOrNull, type Json } from "./decode";
+import { change, closeReport, position, verdict } from "./wire";
 
 export const FRAME_KINDS = ["snapshot", "positions", "close", "deviation", "feed"] as const;
 export type FrameKind = (typeof FRAME_KINDS)[number];
@@ -25,7 +25,10 @@ export function frame(kind: FrameKind, data: string): Frame {
 function deviation(from: Json) {
   return {
     positionId: text(from, "position_id"),
-    text: textOrNull(from, "cause") ?? textOrNull(from, "verdict_reason"),
+    verdict: verdict(from, "verdict"),
+    symbol: textOrNull(from, "symbol"),
+    difference: decimalOrNull(from, "difference"),
+    detail: wordsOrNull(from, "detail"),
   };
 }
 

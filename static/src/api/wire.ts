@@ -10,6 +10,7 @@ import {
   oneOf,
   text,
   textOrNull,
+  wordsOrNull,
   type Json,
 } from "./decode";
 
@@ -23,11 +24,11 @@ const FIELDS: { readonly [Key in Exclude<keyof Position, "id">]: Field<Position[
   status: ["status", (from, key) => oneOf(from, key, ["ACTIVE", "CLOSING", "CLOSED"])],
   isAltered: ["is_altered", flag],
   verdict: ["verdict", verdict],
-  verdictReason: ["verdict_reason", textOrNull],
+  verdictReason: ["verdict_reason", wordsOrNull],
   unrealizedPnl: ["unrealized_pnl", decimalOrNull],
   netPnl: ["net_pnl", decimalOrNull],
   pnlCurrency: ["pnl_currency", text],
-  pnlIncomplete: ["pnl_incomplete", textOrNull],
+  pnlIncomplete: ["pnl_incomplete", wordsOrNull],
   fees: ["fees", decimalOrNull],
   funding: ["funding", decimalOrNull],
   realizedPnl: ["realized_pnl", decimalOrNull],
@@ -63,7 +64,7 @@ export function closeReport(value: unknown): CloseReport {
     closeId: text(from, "close_id"),
     state: text(from, "state"),
     code: textOrNull(from, "code"),
-    detail: textOrNull(from, "detail"),
+    detail: wordsOrNull(from, "detail"),
     legs: isNothing(from["legs"]) ? [] : list(from, "legs").map(closeLeg),
   };
 }
@@ -74,7 +75,7 @@ function closeLeg(value: unknown): CloseLeg {
     componentId: text(from, "component_id"),
     outcome: textOrNull(from, "outcome") ?? "unknown",
     filled: decimalOrNull(from, "filled"),
-    detail: textOrNull(from, "detail"),
+    detail: wordsOrNull(from, "detail"),
   };
 }
 
@@ -92,13 +93,14 @@ function leg(value: unknown): Leg {
     priceBasis: textOrNull(from, "price_basis") ?? "price",
     priceAt: textOrNull(from, "price_at"),
     unrealizedPnl: decimalOrNull(from, "unrealized_pnl"),
+    pnlCurrency: textOrNull(from, "pnl_currency"),
     actual: decimalOrNull(from, "actual"),
     difference: decimalOrNull(from, "difference"),
   };
 }
 
 /** A verdict this page does not know is a doubt, and a doubt is Unverified. */
-function verdict(from: Json, key: string): Verdict {
+export function verdict(from: Json, key: string): Verdict {
   const word = text(from, key);
   return word === "in_sync" || word === "altered" ? word : "unverified";
 }

@@ -1,5 +1,6 @@
 import { isSettled, pendingAfter, type CloseStep, type PendingClose } from "./closing";
-import { wholePosition, type Change, type CloseReport, type Position } from "./position";
+import { formatSigned } from "./money";
+import { wholePosition, type Change, type CloseReport, type Position, type Verdict } from "./position";
 
 export interface Feed {
   readonly public: string;
@@ -8,10 +9,15 @@ export interface Feed {
   readonly tradingPaused: boolean;
 }
 
-/** Why a position deviates, in the daemon's words. */
+/** A verdict that changed; the position's own delta carries the verdict itself. */
 export interface Deviation {
   readonly positionId: string;
-  readonly text: string | null;
+  readonly verdict: Verdict;
+  /** The leg that is furthest off, and by how much. */
+  readonly symbol: string | null;
+  readonly difference: string | null;
+  /** Why, in the daemon's words. */
+  readonly detail: string | null;
 }
 
 export interface Notice {
@@ -29,7 +35,6 @@ export interface Book {
   readonly connected: boolean;
   readonly positions: ReadonlyMap<string, Position>;
   readonly pending: ReadonlyMap<string, PendingClose>;
-  readonly causes: ReadonlyMap<string, string>;
   readonly feed: Feed | null;
   readonly notices: readonly Notice[];
   readonly nextNotice: number;
@@ -61,7 +66,6 @@ export const EMPTY_BOOK: Book = {
   connected: false,
   positions: new Map(),
   pending: new Map(),
-  causes: new Map(),
   feed: null,
   notices: [],
   nextNotice: 1,
@@ -166,10 +170,11 @@ function afterClose(book: Book, positionId: string, report: CloseReport): Book {
 }
 
 function afterDeviation(book: Book, deviation: Deviation): Book {
-  const causes = new Map(book.causes);
-  if (deviation.text === null) causes.delete(deviation.positionId);
-  else causes.set(deviation.positionId, deviation.text);
-  return { ...book, causes };
+  const name = book.positions.get(deviation.positionId)?.name;
+  if (name === undefined || deviation.verdict === "unverified") return book;
+  if (deviation.verdict === "in_sync") return withNotice(book, "good", `${name} matches Bybit.`);
+  const off = deviation.difference === null ? "" : ` ${deviation.symbol} ${formatSigned(deviation.difference)}.`;
+  return withNotice(book, "bad", `${name} is altered.${off} ${deviation.detail ?? ""}`.trim());
 }
 
 function afterStep(book: Book, step: CloseStep): Book {

@@ -36,7 +36,7 @@ export function formatMoney(raw: string, currency: string): MoneyText {
     sign: signWord(exact),
     amount: signMark(exact) + mark + groupedMagnitude(roundHalfEven(exact, places)),
     unit: mark === "" ? currency : "",
-    raw: `${raw} ${currency}`,
+    raw: `${raw} ${currency}`.trim(),
   };
 }
 

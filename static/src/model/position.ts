@@ -17,6 +17,8 @@ export interface Leg {
   readonly priceBasis: string;
   readonly priceAt: string | null;
   readonly unrealizedPnl: string | null;
+  /** The coin of `unrealizedPnl`; null where it is the position's own. */
+  readonly pnlCurrency: string | null;
   /** In the leg's own direction; null while there is no reading. */
   readonly actual: string | null;
   /** Actual less open, in the leg's own direction. */
@@ -107,6 +109,11 @@ function hasEssentials(fields: Partial<Position>): fields is Partial<Position> &
 /** What of the leg is still open: recorded less what our own fills closed. */
 export function openQuantity(leg: Leg): string {
   return toText(subtract(parseDecimal(leg.quantity), parseDecimal(leg.closedQuantity)));
+}
+
+/** Legs that settle in several coins make a total in USD, yet each is valued in its own coin. */
+export function legCurrency(position: Position, leg: Leg): string {
+  return leg.pnlCurrency ?? (position.pnlCurrency === "USD" ? "" : position.pnlCurrency);
 }
 
 export function reverseSide(side: Side): Side {

@@ -8,18 +8,16 @@ import { Money } from "./Money";
 
 interface Props {
   readonly position: Position;
-  readonly cause: string | null;
   readonly now: number;
 }
 
 /** What stands behind a row. */
-export function Details({ position, cause, now }: Props) {
-  const why = position.verdictReason ?? cause;
+export function Details({ position, now }: Props) {
   return (
     <div class="details">
       {showsAltered(position) && (
         <p class="callout">
-          What Bybit holds differs from what is recorded. {why ?? "The cause is not known."}
+          What Bybit holds differs from what is recorded. {position.verdictReason ?? "The cause is not known."}
         </p>
       )}
       <LegTable position={position} now={now} />

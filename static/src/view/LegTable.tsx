@@ -1,6 +1,6 @@
 import { age } from "../model/age";
 import { formatNumber, formatSigned } from "../model/money";
-import { openQuantity, type Leg, type Position } from "../model/position";
+import { legCurrency, openQuantity, type Leg, type Position } from "../model/position";
 import { deviates } from "../model/standing";
 import { directionWords } from "../model/words";
 import { WarningIcon } from "./icons";
@@ -30,7 +30,7 @@ export function LegTable({ position, now }: Props) {
         </thead>
         <tbody>
           {position.legs.map((leg) => (
-            <LegRow key={leg.id} leg={leg} currency={position.pnlCurrency} now={now} />
+            <LegRow key={leg.id} leg={leg} currency={legCurrency(position, leg)} now={now} />
           ))}
         </tbody>
       </table>

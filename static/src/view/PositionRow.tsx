@@ -15,7 +15,6 @@ export interface RowActions {
 
 interface Props {
   readonly entry: Entry;
-  readonly cause: string | null;
   readonly isExpanded: boolean;
   /** What the daemon's clock says; only an expanded row shows seconds. */
   readonly now: number;
@@ -23,17 +22,17 @@ interface Props {
 }
 
 /** One position: its row, and below it what stands behind the row. */
-export function PositionRow({ entry, cause, isExpanded, now, actions }: Props) {
+export function PositionRow({ entry, isExpanded, now, actions }: Props) {
   const moment = isExpanded ? now : Math.floor(now / 60_000) * 60_000;
   const { position, pending, accountLabel } = entry;
   // The same node again tells Preact to skip the row: most rows do not change in a frame.
   return useMemo(
-    () => <Row entry={entry} cause={cause} isExpanded={isExpanded} now={moment} actions={actions} />,
-    [position, pending, accountLabel, cause, isExpanded, moment, actions],
+    () => <Row entry={entry} isExpanded={isExpanded} now={moment} actions={actions} />,
+    [position, pending, accountLabel, isExpanded, moment, actions],
   );
 }
 
-function Row({ entry, cause, isExpanded, now, actions }: Props) {
+function Row({ entry, isExpanded, now, actions }: Props) {
   const { position, pending } = entry;
   const closing = isClosing(position, pending);
   const detailsId = `details-${position.id}`;
@@ -47,7 +46,7 @@ function Row({ entry, cause, isExpanded, now, actions }: Props) {
       >
         <NameCell entry={entry} isExpanded={isExpanded} detailsId={detailsId} onToggle={actions.onToggle} />
         <td class="cell-status">
-          <StatusCell position={position} pending={pending} cause={cause} onDismiss={() => actions.onDismiss(position.id)} />
+          <StatusCell position={position} pending={pending} onDismiss={() => actions.onDismiss(position.id)} />
         </td>
         <td class="number cell-pnl" data-label="Unrealized">
           <Money amount={position.pnlIncomplete === null ? position.unrealizedPnl : null} currency={position.pnlCurrency} reason={position.pnlIncomplete} testId="pnl" />
@@ -71,7 +70,7 @@ function Row({ entry, cause, isExpanded, now, actions }: Props) {
       </tr>
       {isExpanded && (
         <tr class="details-row" id={detailsId}>
-          <td colSpan={6}><Details position={position} cause={cause} now={now} /></td>
+          <td colSpan={6}><Details position={position} now={now} /></td>
         </tr>
       )}
     </tbody>

@@ -51,7 +51,6 @@ export function PositionsPanel({ desk, book, now, storage }: Props) {
             <PositionRow
               key={entry.position.id}
               entry={entry}
-              cause={book.causes.get(entry.position.id) ?? null}
               isExpanded={expanded.includes(entry.position.id)}
               now={now}
               actions={actions}

@@ -8,19 +8,18 @@ import { CheckIcon, QuestionIcon, SpinnerIcon, WarningIcon } from "./icons";
 interface Props {
   readonly position: Position;
   readonly pending: PendingClose | undefined;
-  readonly cause: string | null;
   readonly onDismiss: () => void;
 }
 
 /** The state of a position: its standing, what deviates, and what its last close came to. */
-export function StatusCell({ position, pending, cause, onDismiss }: Props) {
+export function StatusCell({ position, pending, onDismiss }: Props) {
   const standing = standingOf(position, pending);
   const failed = failedClose(position);
   return (
     <div class="status">
       <div class="badges">
         <StandingBadge standing={standing} />
-        {showsAltered(position) && <AlteredBadge position={position} cause={cause} />}
+        {showsAltered(position) && <AlteredBadge position={position} />}
       </div>
       {standing === "closing" && <p class="remark">{closingRemark(position, pending)}</p>}
       {standing === "unverified" && position.verdictReason !== null && (
@@ -47,15 +46,10 @@ function StandingBadge({ standing }: { readonly standing: Standing }) {
   }
 }
 
-interface AlteredProps {
-  readonly position: Position;
-  readonly cause: string | null;
-}
-
-function AlteredBadge({ position, cause }: AlteredProps) {
+function AlteredBadge({ position }: { readonly position: Position }) {
   const worst = worstLeg(position);
   const more = worst !== null && worst.others > 0 ? ` +${worst.others} more` : "";
-  const title = position.verdictReason ?? cause ?? "What Bybit holds differs from what is recorded.";
+  const title = position.verdictReason ?? "What Bybit holds differs from what is recorded.";
   return (
     <span class="badge altered" data-testid="altered-badge" title={title}>
       <WarningIcon /> Altered

@@ -1,0 +1,152 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { CloseCourier } from "../../src/api/courier";
+import { Intents } from "../../src/api/intents";
+import { Problem, Unanswered } from "../../src/api/problem";
+import { Storage } from "../../src/api/storage";
+import type { CloseStep } from "../../src/model/closing";
+import { memoryShelf, NOW } from "../builders";
+
+type Answer = string | Error;
+
+/** A page: what it was told, the keys it sent, and the answers it still gets. */
+function page(shelf: ReturnType<typeof memoryShelf>, ...answers: Answer[]) {
+  const steps: CloseStep[] = [];
+  const keys: string[] = [];
+  let signedOut = 0;
+  const courier = new CloseCourier(
+    new Intents(new Storage(() => shelf), "u1"),
+    (step) => steps.push(step),
+    () => (signedOut += 1),
+    (_, key) => {
+      keys.push(key);
+      const answer = answers.shift() ?? new Unanswered("silence");
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    },
+  );
+  return { courier, steps, keys, kinds: () => steps.map((step) => step.kind), signedOut: () => signedOut };
+}
+
+const silence = new Unanswered("The daemon cannot be reached.");
+
+describe("a confirmed close", () => {
+  beforeEach(() => void vi.useFakeTimers({ now: NOW }));
+  afterEach(() => void vi.useRealTimers());
+
+  it("is sent once and forgotten when the daemon took it", async () => {
+    const shelf = memoryShelf();
+    const first = page(shelf, "c1");
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(first.steps).toEqual([
+      { kind: "close-asked", id: "p1" },
+      { kind: "close-accepted", id: "p1", closeId: "c1" },
+    ]);
+    expect(first.keys).toHaveLength(1);
+    expect([...shelf.kept.values()]).toEqual(["{}"]);
+  });
+
+  it("is asked again under the same key while nobody answers", async () => {
+    const first = page(memoryShelf(), silence, new Problem(503, "", "busy"), "c1");
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(first.kinds()).toEqual(["close-asked", "close-unanswered", "close-unanswered", "close-accepted"]);
+    expect(new Set(first.keys).size).toBe(1);
+    expect(first.keys).toHaveLength(3);
+  });
+
+  it("is not sent twice when it is confirmed twice", async () => {
+    const first = page(memoryShelf(), silence, "c1");
+    first.courier.ask("p1");
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10);
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(first.keys).toHaveLength(2);
+  });
+
+  it("is sent again by a reload, with the key it had", async () => {
+    const shelf = memoryShelf();
+    const before = page(shelf, silence);
+    before.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10);
+    before.courier.stop();
+    const reloaded = page(shelf, "c1");
+    reloaded.courier.resume();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(reloaded.keys).toEqual(before.keys);
+    expect(reloaded.kinds()).toEqual(["close-asked", "close-accepted"]);
+  });
+
+  it("is put to the person after two minutes, and keeps its key when asked again", async () => {
+    const shelf = memoryShelf();
+    const before = page(shelf);
+    before.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(150_000);
+    expect(before.kinds().at(-1)).toBe("close-stalled");
+    const sent = before.keys.length;
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(before.keys).toHaveLength(sent);
+
+    const reloaded = page(shelf, "c1");
+    reloaded.courier.resume();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(reloaded.kinds()).toEqual(["close-stalled"]);
+    expect(reloaded.keys).toEqual([]);
+    reloaded.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10);
+    expect(reloaded.keys).toEqual([before.keys[0]]);
+  });
+
+  it("does not go out by itself when the machine wakes from a night's sleep", async () => {
+    const first = page(memoryShelf(), silence, "c1");
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10);
+    vi.setSystemTime(NOW + 8 * 3_600_000);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(first.keys).toHaveLength(1);
+    expect(first.kinds().at(-1)).toBe("close-stalled");
+  });
+
+  it("gets a new key after a refusal, which it shows", async () => {
+    const first = page(memoryShelf(), new Problem(409, "netted", "Netted."), "c2");
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10);
+    expect(first.steps.at(-1)).toEqual({ kind: "close-refused", id: "p1", detail: "Netted." });
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(10);
+    expect(new Set(first.keys).size).toBe(2);
+  });
+
+  it("waits for a new sign-in where the session has ended", async () => {
+    const shelf = memoryShelf();
+    const first = page(shelf, new Problem(401, "unauthenticated", "You are not signed in."));
+    first.courier.ask("p1");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(first.signedOut()).toBe(1);
+    expect(first.keys).toHaveLength(1);
+    expect(new Intents(new Storage(() => shelf), "u1").all().size).toBe(1);
+    expect(new Intents(new Storage(() => shelf), "somebody else").all().size).toBe(0);
+  });
+
+  it("forgets its key when the daemon does, after a day", () => {
+    const shelf = memoryShelf();
+    const intents = new Intents(new Storage(() => shelf), "u1");
+    const { key } = intents.confirm("p1");
+    vi.setSystemTime(NOW + 25 * 3_600_000);
+    expect(intents.confirm("p1").key).not.toBe(key);
+  });
+});
+
+describe("storage", () => {
+  it("lasts as long as the page where the browser forbids it, and takes rubbish for nothing", () => {
+    const forbidden = new Storage(() => {
+      throw new DOMException("denied", "SecurityError");
+    });
+    forbidden.write("k", { a: 1 });
+    expect(forbidden.read("k")).toEqual({ a: 1 });
+    expect(forbidden.read("other")).toBeNull();
+    const shelf = memoryShelf();
+    shelf.setItem("k", "{broken");
+    expect(new Storage(() => shelf).read("k")).toBeNull();
+  });
+});

@@ -1,0 +1,118 @@
+import type { Leg, Position } from "../src/model/position";
+import type { Shelf } from "../src/api/storage";
+import { Storage } from "../src/api/storage";
+
+export const NOW = Date.parse("2026-03-01T12:00:00Z");
+
+export function leg(over: Partial<Leg> = {}): Leg {
+  return {
+    id: "leg-1",
+    category: "linear",
+    symbol: "BTCUSDT",
+    side: "Buy",
+    quantity: "0.5",
+    closedQuantity: "0",
+    entryPrice: "101250.1",
+    price: "101274.8",
+    priceBasis: "mark",
+    priceAt: "2026-03-01T11:59:58Z",
+    unrealizedPnl: "12.35",
+    pnlCurrency: null,
+    actual: "0.5",
+    difference: "0",
+    ...over,
+  };
+}
+
+export function position(over: Partial<Position> = {}): Position {
+  return {
+    id: "p1",
+    accountId: "a1",
+    name: "BTC/ETH pair",
+    tags: [],
+    status: "ACTIVE",
+    isAltered: false,
+    verdict: "in_sync",
+    verdictReason: null,
+    unrealizedPnl: "12.35",
+    netPnl: "11.15",
+    pnlCurrency: "USDT",
+    pnlIncomplete: null,
+    fees: "1.2",
+    funding: "0",
+    realizedPnl: "0",
+    openedAt: "2026-03-01T10:00:00Z",
+    verifiedAt: "2026-03-01T11:59:00Z",
+    legs: [leg()],
+    lastClose: null,
+    ...over,
+  };
+}
+
+/** A position as the wire spells it. */
+export function wirePosition(over: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    id: "p1",
+    account_id: "a1",
+    name: "BTC/ETH pair",
+    tags: [],
+    status: "ACTIVE",
+    is_altered: false,
+    verdict: "in_sync",
+    verdict_reason: null,
+    unrealized_pnl: "12.34",
+    pnl_currency: "USDT",
+    pnl_at: "2026-03-01T12:00:00.000Z",
+    pnl_incomplete: null,
+    fees: "0",
+    funding: "0",
+    realized_pnl: "0",
+    net_pnl: "12.34",
+    opened_at: "2026-03-01T10:00:00.000Z",
+    closed_at: null,
+    verified_at: null,
+    components: [
+      {
+        id: "leg-1",
+        category: "linear",
+        symbol: "BTCUSDT",
+        side: "Buy",
+        quantity: "0.5",
+        closed_quantity: "0",
+        entry_price: "101250.1",
+        price: null,
+        price_basis: "mark",
+        price_at: null,
+        unrealized_pnl: null,
+        actual: null,
+        difference: null,
+      },
+    ],
+    last_close: null,
+    ...over,
+  };
+}
+
+/** Storage that lives in a map, to be handed to a second page as a reload would. */
+export function memoryShelf(): Shelf & { readonly kept: Map<string, string> } {
+  const kept = new Map<string, string>();
+  return {
+    kept,
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => void kept.set(key, value),
+  };
+}
+
+export function memoryStorage(): Storage {
+  const shelf = memoryShelf();
+  return new Storage(() => shelf);
+}
+
+/** Reproducible numbers in [0, 1). */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 4_294_967_296;
+    return state / 4_294_967_296;
+  };
+}
