@@ -166,14 +166,17 @@ def position_row(position: Position, mark: Decimal) -> Row:
 
 def position_frame_row(position: Position, mark: Decimal) -> Row:
     """As pushed on `position`: `entryPrice` instead of avgPrice, and the category."""
-    return {
+    row = {
         **_position(position, mark),
         "category": position.category,
         "entryPrice": text(position.avg_price),
         "bustPrice": "",
-        "liqPrice": "0" if position.side is None else "",
+        "liqPrice": "",
         "sessionAvgPrice": "0",
     }
+    if position.side is None:
+        row |= {"positionValue": "0", "unrealisedPnl": "0", "liqPrice": "0"}
+    return row
 
 
 def _position(p: Position, mark: Decimal) -> Row:

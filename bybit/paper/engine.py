@@ -8,7 +8,7 @@ the books before it returns; a restart matches what was accepted and not yet mat
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -41,7 +41,7 @@ from .orders import Forced, forced_order, ordered
 from .prices import Market
 from .refusals import nothing_to_reduce, order_not_found
 from .rules import OrderRequest
-from .schedule import Schedule
+from .schedule import Deed, Schedule
 from .settlement import Settlement, Terms, settle
 from .valuation import value_account
 
@@ -72,7 +72,8 @@ class Engine:
         self.paused = False
         self.exact = False
         self.outbox: list[Told] = []
-        self.depth_limit: dict[tuple[Category, str], Decimal] = {}
+        # Asked before each match: how much of the book the order may see; None is all of it.
+        self.depth_for: Callable[[Order], Decimal | None] = lambda _: None
         self._seed = seed
         self._admission = Admission(books, market, link_rule)
         self._schedule = Schedule()
@@ -96,6 +97,10 @@ class Engine:
 
     def next_ms(self) -> int | None:
         return self._schedule.next_ms()
+
+    def later(self, milliseconds: int, deed: Deed) -> None:
+        """Plans a deed of another part of the exchange on the same clock."""
+        self._schedule.at(self.now_ms + milliseconds, deed)
 
     def set_mark(self, category: Category, symbol: str, mark: Decimal) -> None:
         """Pins the price and tells it at once."""
@@ -147,7 +152,8 @@ class Engine:
         self._tell(PositionChanged(position.uid, warned, quote.mark))
         size = min(qty or position.size, position.size)
         serial, order_id = self._next_order()
-        order = forced_order(serial, order_id, position, forced, size, self.now_ms)
+        coin = self.market.listing.get(position.category, position.symbol).settle
+        order = forced_order(serial, order_id, position, forced, size, coin, self.now_ms)
         self.books.put(order)
         fill = [Level(quote.mark, size)]
         self._book(order, fill, self._terms(order, forced.exec_type, forced.fee_rate, maker=False))
@@ -212,12 +218,12 @@ class Engine:
 
     def _levels_for(self, order: Order) -> list[Level]:
         book = book_around(self.market.quote(order.category, order.symbol), self._seed)
-        return self._left(order.category, order.symbol, order.side, book)
+        levels = self._left(order.category, order.symbol, order.side, book)
+        depth = self.depth_for(order)
+        return levels if depth is None else within(levels, depth)
 
     def _left(self, category: Category, symbol: str, side: Side, book: Book) -> list[Level]:
-        levels = without(book.against(side), self._taken.get((category, symbol, side), ZERO))
-        limit = self.depth_limit.get((category, symbol))
-        return levels if limit is None else within(levels, limit)
+        return without(book.against(side), self._taken.get((category, symbol, side), ZERO))
 
     def _terms(self, order: Order, kind: ExecType, rate: Decimal, *, maker: bool) -> Terms:
         quote = self.market.quote(order.category, order.symbol)
@@ -231,7 +237,7 @@ class Engine:
         self._put_settlement(done, order.fee_coin)
         last = fills[-1].price
         traded = sum((level.qty for level in fills), ZERO)
-        self.market.traded(order.category, order.symbol, last, traded)
+        self._tell(QuotesChanged((self.market.traded(order.category, order.symbol, last, traded),)))
         order = self._after_fill(done.order)
         events: list[PrivateEvent] = [
             Executed(order.uid, done.executions),
@@ -319,6 +325,7 @@ class Engine:
     def _tick(self) -> None:
         self._schedule.at(self.now_ms + TICK_MS, self._tick)
         if self.paused:
+            self._tell(QuotesChanged(()))
             return
         self._taken.clear()
         changed = tuple(self.market.tick(TICK_MS))

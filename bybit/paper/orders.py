@@ -83,7 +83,13 @@ def ordered(
 
 
 def forced_order(
-    serial: int, order_id: OrderId, position: Position, forced: Forced, qty: Decimal, now_ms: int
+    serial: int,
+    order_id: OrderId,
+    position: Position,
+    forced: Forced,
+    qty: Decimal,
+    coin: str,
+    now_ms: int,
 ) -> Order:
     """The venue's own order against a position, already matched; its price shows as 0."""
     return Order(
@@ -106,5 +112,5 @@ def forced_order(
         updated_ms=now_ms,
         last_price_on_created=ZERO,
         matched=True,
-        fee_coin="USDT",
+        fee_coin=coin,
     )

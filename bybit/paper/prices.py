@@ -123,10 +123,11 @@ class Market:
         path.quote = self._quoted(path, mark, mark)
         return path.quote
 
-    def traded(self, category: Category, symbol: str, price: Decimal, qty: Decimal) -> None:
+    def traded(self, category: Category, symbol: str, price: Decimal, qty: Decimal) -> Quote:
         """A trade of ours sets the last price and counts in the volume."""
         path = self._paths[category, symbol]
         path.quote = replace(path.quote, last=price, volume=path.quote.volume + qty)
+        return path.quote
 
     def save(self) -> dict[str, list[str]]:
         """What a restart needs to go on near here: anchor and index of every path."""

@@ -1,0 +1,153 @@
+"""Scripted trouble: what should go wrong, where, how often; each counts how often it fired."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .books import PositionKey
+from .model import Position
+
+
+class FaultKind(StrEnum):
+    REJECT = "reject"
+    RATE_LIMIT = "rate_limit"
+    HTTP = "http"
+    HANG = "hang"
+    RESET = "reset"
+    FRAME_DROP = "frame_drop"
+    FRAME_DELAY = "frame_delay"
+    FRAME_DUPLICATE = "frame_duplicate"
+    FRAME_CORRUPT = "frame_corrupt"
+    FRAME_REORDER = "frame_reorder"
+    CUT = "cut"
+    THIN_BOOK = "thin_book"
+    STALE_POSITIONS = "stale_positions"
+    TRUNCATED_POSITIONS = "truncated_positions"
+    CLOCK_SKEW = "clock_skew"
+
+
+class When(StrEnum):
+    """Before the request has any effect, or after it took effect and before its reply."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+REPLY_KINDS = frozenset(
+    {FaultKind.REJECT, FaultKind.RATE_LIMIT, FaultKind.HTTP, FaultKind.HANG, FaultKind.RESET}
+)
+FRAME_KINDS = frozenset(
+    {
+        FaultKind.FRAME_DROP,
+        FaultKind.FRAME_DELAY,
+        FaultKind.FRAME_DUPLICATE,
+        FaultKind.FRAME_CORRUPT,
+        FaultKind.FRAME_REORDER,
+        FaultKind.CUT,
+    }
+)
+
+
+@dataclass(slots=True)
+class Fault:
+    """One scripted fault. `where` is a glob over the REST path, topic or symbol it hits."""
+
+    ident: int
+    kind: FaultKind
+    where: str = "*"
+    account: str = ""
+    when: When = When.BEFORE
+    count: int | None = None
+    skip: int = 0
+    chance: float = 1.0
+    code: int = 10016
+    message: str = "Internal server error"
+    status: int = 502
+    ms: int = 30_000
+    depth: Decimal = Decimal(0)
+    keep: int = 0
+    fired: int = 0
+    rng: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
+    snapshot: Mapping[PositionKey, Position] = field(default_factory=dict, repr=False)
+
+    def described(self) -> dict[str, Any]:
+        """As `GET /_paper/faults` shows it."""
+        return {
+            "id": self.ident,
+            "kind": self.kind,
+            "where": self.where,
+            "account": self.account,
+            "when": self.when,
+            "count": self.count,
+            "fired": self.fired,
+        }
+
+
+FIELDS = ("where", "account", "count", "skip", "chance", "code", "message", "status", "ms", "keep")
+
+
+class FaultBoard:
+    """The faults in force, asked at every place where one could strike."""
+
+    def __init__(self) -> None:
+        self._faults: dict[int, Fault] = {}
+        self._added = 0
+
+    def add(
+        self, spec: Mapping[str, Any], positions: Mapping[PositionKey, Position], seed: int
+    ) -> Fault:
+        """Raises ValueError where the spec is not a fault; positions are kept for a stale list."""
+        unknown = set(spec) - {*FIELDS, "kind", "when", "depth", "seed"}
+        if unknown:
+            raise ValueError(f"unknown field {sorted(unknown)[0]}")
+        self._added += 1
+        fault = Fault(
+            ident=self._added,
+            kind=FaultKind(str(spec.get("kind"))),
+            when=When(spec.get("when", When.BEFORE)),
+            depth=Decimal(str(spec.get("depth", "0"))),
+            rng=random.Random(f"{spec.get('seed', seed)}/fault/{self._added}"),
+            **{name: spec[name] for name in FIELDS if name in spec},
+        )
+        if fault.kind is FaultKind.STALE_POSITIONS:
+            fault.snapshot = dict(positions)
+        self._faults[fault.ident] = fault
+        return fault
+
+    def remove(self, ident: int | None = None) -> None:
+        """Takes back one fault, or all of them."""
+        if ident is None:
+            self._faults.clear()
+        else:
+            self._faults.pop(ident, None)
+
+    def all(self) -> list[Fault]:
+        return list(self._faults.values())
+
+    def take(
+        self, kinds: frozenset[FaultKind], where: str, uid: str, when: When = When.BEFORE
+    ) -> Fault | None:
+        """The first fault that strikes here, counted as fired."""
+        for fault in self._faults.values():
+            if fault.kind in kinds and fault.when is when and _hits(fault, where, uid):
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    continue
+                if fault.rng.random() >= fault.chance:
+                    continue
+                fault.fired += 1
+                return fault
+        return None
+
+    def skew_ms(self) -> int:
+        """How far the venue's clock is off now."""
+        return sum(f.ms for f in self._faults.values() if f.kind is FaultKind.CLOCK_SKEW)
+
+
+def _hits(fault: Fault, where: str, uid: str) -> bool:
+    spent = fault.count is not None and fault.fired >= fault.count
+    return not spent and fault.account in ("", uid) and fnmatchcase(where, fault.where)

@@ -1,0 +1,237 @@
+"""Events to frames to connections: encoded once per topic, sent to whoever subscribed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, assert_never
+
+import orjson
+
+from ..vocab import BEST_QUOTE_PREFIX, TICKERS_PREFIX, Category, PrivateTopic
+from .encode import (
+    Row,
+    execution_frame_row,
+    fast_execution_row,
+    order_frame_row,
+    position_frame_row,
+    wallet_row,
+)
+from .encode_market import best_quote_data, ticker_frame_data
+from .events import (
+    Executed,
+    OrderChanged,
+    PositionChanged,
+    PrivateEvent,
+    QuotesChanged,
+    Told,
+    WalletChanged,
+)
+from .faults import FRAME_KINDS, FaultKind
+from .model import Uid
+from .prices import Quote
+from .venue import Venue
+
+REPEAT_MS = 3000  # orderbook.1 repeats itself after this long without a change
+
+PublicKey = tuple[Category, str]
+
+
+class Connection(Protocol):
+    """What the hub needs of a connected client."""
+
+    def send(self, text: str) -> None: ...
+    def cut(self) -> None: ...
+    def wants(self, topic: str) -> bool: ...
+
+
+class Hub:
+    """All connections of one venue, public by (category, topic), private by account."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._public: dict[PublicKey, set[Connection]] = defaultdict(set)
+        self._private: dict[Uid, set[Connection]] = defaultdict(set)
+        self._tickers: dict[PublicKey, Row] = {}
+        self._books: dict[PublicKey, tuple[list[Any], int, int]] = {}
+        self._held: dict[Uid, list[Callable[[], None]]] = defaultdict(list)
+        self._frames = 0
+
+    # Coming and going
+
+    def subscribe(self, connection: Connection, category: Category, topic: str) -> None:
+        """Sends the snapshot, then keeps the connection posted."""
+        listed = self._quote_of(category, topic)
+        self._public[category, topic].add(connection)
+        if listed is None:
+            return
+        now = self._venue.engine.now_ms
+        if topic.startswith(TICKERS_PREFIX):
+            data = self._tickers.setdefault((category, topic), ticker_frame_data(listed, now))
+            connection.send(_ticker_frame(topic, "snapshot", data, listed.seq, now))
+        else:
+            self._tell_book(category, topic, listed, now, {connection})
+
+    def unsubscribe(self, connection: Connection, category: Category, topic: str) -> None:
+        subscribers = self._public.get((category, topic), set())
+        subscribers.discard(connection)
+        if not subscribers:
+            self._public.pop((category, topic), None)
+            self._tickers.pop((category, topic), None)
+            self._books.pop((category, topic), None)
+
+    def join(self, connection: Connection, uid: Uid) -> None:
+        self._private[uid].add(connection)
+
+    def leave(self, connection: Connection) -> None:
+        """Forgets a connection that ended."""
+        for category, topic in [key for key, who in self._public.items() if connection in who]:
+            self.unsubscribe(connection, category, topic)
+        for connections in self._private.values():
+            connections.discard(connection)
+
+    def cut_all(self) -> int:
+        """Cuts every connection at once; returns how many there were."""
+        everyone = {c for group in self._public.values() for c in group}
+        everyone |= {c for group in self._private.values() for c in group}
+        for connection in everyone:
+            connection.cut()
+        return len(everyone)
+
+    # Telling
+
+    def tell(self, told: Told) -> None:
+        """Takes one event of the engine."""
+        match told.event:
+            case QuotesChanged(quotes):
+                for quote in quotes:
+                    self._tell_quote(quote, told.at_ms)
+                self._repeat_books(told.at_ms)
+            case _ as event:
+                self._tell_private(event, told.at_ms)
+
+    def _tell_quote(self, quote: Quote, at_ms: int) -> None:
+        category, symbol = quote.instrument.category, quote.instrument.symbol
+        topic = f"{TICKERS_PREFIX}{symbol}"
+        last = self._tickers.get((category, topic))
+        if last is not None:
+            data = ticker_frame_data(quote, at_ms)
+            delta = {name: value for name, value in data.items() if last[name] != value}
+            self._tickers[category, topic] = data
+            if delta:
+                delta = {"symbol": symbol, **delta}
+                frame = _ticker_frame(topic, "delta", delta, quote.seq, at_ms)
+                self._broadcast(category, topic, frame)
+        topic = f"{BEST_QUOTE_PREFIX}{symbol}"
+        if (category, topic) in self._books:
+            self._tell_book(category, topic, quote, at_ms, self._public[category, topic])
+
+    def _tell_book(
+        self, category: Category, topic: str, quote: Quote, at_ms: int, to: set[Connection]
+    ) -> None:
+        best = [quote.bid, quote.bid_size, quote.ask, quote.ask_size]
+        shown, update, _ = self._books.get((category, topic), ([], 0, 0))
+        changed = best != shown
+        if not changed and to is self._public[category, topic]:
+            return
+        update += changed
+        self._books[category, topic] = (best, update, at_ms)
+        frame = _book_frame(topic, quote, update, at_ms)
+        for connection in list(to):
+            connection.send(frame)
+
+    def _repeat_books(self, at_ms: int) -> None:
+        for (category, topic), (best, update, sent_ms) in list(self._books.items()):
+            quote = self._quote_of(category, topic)
+            if quote is None or at_ms - sent_ms < REPEAT_MS:
+                continue
+            self._books[category, topic] = (best, update, at_ms)
+            self._broadcast(category, topic, _book_frame(topic, quote, update, at_ms))
+
+    def _broadcast(self, category: Category, topic: str, frame: str) -> None:
+        for connection in list(self._public[category, topic]):
+            self._deliver("", topic, connection, frame)
+
+    def _tell_private(self, event: PrivateEvent, at_ms: int) -> None:
+        for topic, category, rows in _rows_of(event):
+            if not rows:
+                continue
+            for name in (topic, f"{topic}.{category}"):
+                takers = [c for c in self._private[event.uid] if c.wants(name)]
+                if takers:
+                    frame = self._private_frame(event.uid, name, rows, at_ms)
+                    for connection in takers:
+                        self._deliver(event.uid, name, connection, frame)
+
+    def _private_frame(self, uid: Uid, topic: str, rows: list[Row], at_ms: int) -> str:
+        self._frames += 1
+        frame = {"topic": topic, "creationTime": at_ms, "data": rows}
+        if not topic.startswith(PrivateTopic.FAST_EXECUTION):
+            frame = {"id": f"{uid}_{topic}_{self._frames}", **frame}
+        return orjson.dumps(frame).decode()
+
+    def _deliver(self, uid: str, topic: str, connection: Connection, frame: str) -> None:
+        fault = self._venue.faults.take(FRAME_KINDS, topic, uid)
+        if fault is None:
+            connection.send(frame)
+            self._release(Uid(uid))
+            return
+        match fault.kind:
+            case FaultKind.FRAME_DELAY:
+                self._venue.engine.later(fault.ms, lambda: connection.send(frame))
+            case FaultKind.FRAME_DUPLICATE:
+                connection.send(frame)
+                connection.send(frame)
+            case FaultKind.FRAME_CORRUPT:
+                connection.send(frame[: len(frame) // 2])
+            case FaultKind.FRAME_REORDER:
+                self._held[Uid(uid)].append(lambda: connection.send(frame))
+            case FaultKind.CUT:
+                connection.cut()
+            case _:
+                pass  # dropped
+
+    def _release(self, uid: Uid) -> None:
+        """Sends what was held back to arrive out of order."""
+        for send in self._held.pop(uid, ()):
+            send()
+
+    def _quote_of(self, category: Category, topic: str) -> Quote | None:
+        symbol = topic.rpartition(".")[2]
+        market = self._venue.market
+        return market.quote(category, symbol) if market.listing.has(category, symbol) else None
+
+
+def _rows_of(event: PrivateEvent) -> list[tuple[PrivateTopic, str, list[Row]]]:
+    """The topics an event is told on, each with its category and its rows."""
+    match event:
+        case OrderChanged(_, order):
+            return [(PrivateTopic.ORDER, order.category, [order_frame_row(order)])]
+        case PositionChanged(_, position, mark):
+            row = position_frame_row(position, mark)
+            return [(PrivateTopic.POSITION, position.category, [row])]
+        case Executed(_, executions):
+            category = executions[0].category
+            fast = [told for e in executions if (told := fast_execution_row(e)) is not None]
+            return [
+                (PrivateTopic.EXECUTION, category, [execution_frame_row(e) for e in executions]),
+                (PrivateTopic.FAST_EXECUTION, category, fast),
+            ]
+        case WalletChanged(_, valuation):
+            return [(PrivateTopic.WALLET, "", [wallet_row(valuation)])]
+        case _:
+            assert_never(event)
+
+
+def _ticker_frame(topic: str, kind: str, data: Mapping[str, Any], seq: int, at_ms: int) -> str:
+    frame = {"topic": topic, "type": kind, "data": data, "cs": seq, "ts": at_ms}
+    return orjson.dumps(frame).decode()
+
+
+def _book_frame(topic: str, quote: Quote, update: int, at_ms: int) -> str:
+    frame = {
+        "topic": topic,
+        "ts": at_ms,
+        "type": "snapshot",
+        "data": best_quote_data(quote, update),
+        "cts": at_ms,
+    }
+    return orjson.dumps(frame).decode()

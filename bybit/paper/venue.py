@@ -1,0 +1,181 @@
+"""One running exchange: engine, ledger, faults and clock as the edges use them.
+
+`commit` is the one place where changes become durable and events leave, in this order: what a
+client is told is on disk.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from enum import StrEnum
+
+from ..vocab import Category
+from .admission import LinkRule
+from .books import Books
+from .engine import Engine
+from .events import Told
+from .faults import FaultBoard, FaultKind
+from .instruments import default_listing
+from .ledger import Ledger
+from .limits import Limits
+from .model import Account, Order, Position, Uid, Wallet
+from .prices import Market
+from .refusals import Refused
+from .seeded import api_key, api_secret
+
+MANUAL_START_MS = 1_760_000_000_000
+PRICES_EVERY_MS = 2000
+DEFAULT_BALANCES = {"USDT": Decimal(1_000_000)}
+
+
+class ClockKind(StrEnum):
+    """`auto` follows the wall clock; `manual` moves only by steps."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class Venue:
+    """Everything behind the sockets; `listener` gets each event once it is durable."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        seed: int,
+        clock: ClockKind,
+        speed: float = 1.0,
+        link_rule: LinkRule = LinkRule.DAY,
+    ) -> None:
+        self.seed = seed
+        self.clock = clock
+        self.faults = FaultBoard()
+        self.limits = Limits()
+        self.listener: Callable[[Told], None] = lambda _: None
+        self.changed = asyncio.Event()
+        self._ledger = ledger
+        self._prices_ms = 0
+        self.books = Books()
+        self.books.load(ledger.load())
+        self.market = Market(default_listing(), seed, speed)
+        if saved := ledger.load_prices():
+            ticks, prices = saved
+            self.market.restore(prices, ticks, self.books.counters.seq)
+        self.engine = Engine(
+            self.books,
+            self.market,
+            seed=seed,
+            now_ms=self._start_ms(),
+            link_rule=link_rule,
+        )
+        self.engine.exact = clock is ClockKind.MANUAL
+        self.engine.depth_for = self._depth_for
+
+    @property
+    def is_manual(self) -> bool:
+        return self.clock is ClockKind.MANUAL
+
+    def now_ms(self) -> int:
+        """The exchange's clock."""
+        if self.is_manual:
+            return self.engine.now_ms
+        return max(_wall_ms(), self.engine.now_ms)
+
+    def server_ms(self) -> int:
+        """The clock as the venue shows it, off by the skew in force."""
+        return self.now_ms() + self.faults.skew_ms()
+
+    def signing_ms(self) -> int | None:
+        """The clock that request timestamps are judged by. A clock that stands still would
+        refuse every client, so under manual only a scripted skew is judged."""
+        if not self.is_manual:
+            return self.server_ms()
+        skew = self.faults.skew_ms()
+        return _wall_ms() + skew if skew else None
+
+    def advance(self, now_ms: int) -> None:
+        """Lets happen what is due by `now_ms`, stores it, tells it."""
+        self.engine.advance(now_ms)
+        self.commit()
+
+    def commit(self) -> None:
+        """Makes durable what changed, then hands out the events."""
+        if self.engine.now_ms - self._prices_ms >= PRICES_EVERY_MS:
+            self._store_prices()
+        self._ledger.store(self.books.drain())
+        self.changed.set()
+        outbox, self.engine.outbox = self.engine.outbox, []
+        for told in outbox:
+            self.listener(told)
+
+    def _store_prices(self) -> None:
+        self._prices_ms = now_ms = self.engine.now_ms
+        self.books.put(replace(self.books.counters, seq=self.market.seq, now_ms=now_ms))
+        self._ledger.store_prices(self.market.ticks, self.market.save())
+
+    def close(self) -> None:
+        self._store_prices()
+        self.commit()
+        self._ledger.close()
+
+    def add_account(
+        self,
+        label: str = "",
+        *,
+        key: str = "",
+        secret: str = "",
+        read_only: bool = False,
+        balances: dict[str, Decimal] | None = None,
+    ) -> Account:
+        """A new UID with its balances; the same key again gives the account it has."""
+        if known := self.books.by_api_key.get(key):
+            return known
+        serial = self.books.count("account")
+        account = Account(
+            uid=Uid(str(100_000 + serial)),
+            label=label or f"paper-{serial}",
+            key=key or api_key(self.seed, serial),
+            secret=secret or api_secret(self.seed, serial),
+            read_only=read_only,
+            created_ms=self.now_ms(),
+        )
+        self.books.put(account)
+        for coin, amount in (DEFAULT_BALANCES if balances is None else balances).items():
+            self.books.put(Wallet(account.uid, coin, amount))
+        self.commit()
+        return account
+
+    def account(self, name: str) -> Account:
+        """By UID, key or label; raises Refused 10003 for none."""
+        for account in self.books.accounts.values():
+            if name in (account.uid, account.key, account.label):
+                return account
+        raise Refused(10003, "API key is invalid.")
+
+    def set_leverage(self, position: Position, leverage: Decimal) -> None:
+        """Raises Refused 110043 where nothing changes."""
+        if position.leverage == leverage:
+            raise Refused(110043, "leverage not modified")
+        self.books.put(replace(position, leverage=leverage, updated_ms=self.now_ms()))
+        self.commit()
+
+    def held(self, uid: Uid, category: Category, symbol: str, idx: int = 0) -> Position:
+        self.market.listing.get(category, symbol)
+        return self.books.position(uid, category, symbol, idx)
+
+    def _depth_for(self, order: Order) -> Decimal | None:
+        fault = self.faults.take(frozenset({FaultKind.THIN_BOOK}), order.symbol, order.uid)
+        return fault.depth if fault else None
+
+    def _start_ms(self) -> int:
+        saved = self.books.counters.now_ms
+        if self.is_manual:
+            return saved or MANUAL_START_MS
+        # A manual run may have left a clock ahead of the wall's; order times never go back.
+        return max(_wall_ms(), saved)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
