@@ -47,7 +47,12 @@ class ServerClock:
 
     @property
     def is_measured(self) -> bool:
-        return self._base_ms is not None
+        return bool(self._readings)
+
+    @property
+    def measured_at(self) -> float:
+        """When (monotonic s) the newest reading was made."""
+        return self._readings[-1].heard if self._readings else float("-inf")
 
     @property
     def offset(self) -> timedelta:

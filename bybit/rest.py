@@ -6,6 +6,7 @@ as text, and a cursor that arrives percent-encoded would no longer match its sig
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,12 +27,13 @@ from ..daemon.domain.errors import (
 )
 from . import outcomes, vocab
 from .clock import ClockReading, ServerClock
-from .fields import Raw, WireError, integer_or_none, rows
+from .fields import Raw, WireError, rows
 from .limits import AddressGate, Budgets, EndpointBudget
 from .oddities import Oddities
 from .outcomes import Meaning
 from .reply import FORBIDDEN, Reply, TransportFault, read_bounded, read_reply
 from .signing import Signer
+from .wire_market import read_server_time
 
 _log = structlog.get_logger(__name__)
 
@@ -85,6 +87,7 @@ class RestClient:
         self._base_url = base_url
         self._gate = gate
         self._budgets = Budgets()
+        self._measuring = asyncio.Lock()
         self._monotonic = monotonic
         self._sleep = sleep
         self._patience = patience
@@ -214,25 +217,33 @@ class RestClient:
 
     async def measure_clock(self, *, refused: bool = False) -> None:
         """Ask the server's time a few times; ExchangeUnreachable when it does not say."""
-        if refused:
-            self.clock.forget()
-        for _ in range(_CLOCK_SAMPLES):
-            asked = self._monotonic()
-            try:
-                reply = await self._exchange(
-                    "GET", f"{self._base_url}{vocab.Path.TIME}", None, {}, None, self._patience.read
-                )
-            except TransportFault as fault:
-                raise self._unreachable(fault.detail) from fault
-            if reply.meaning is not Meaning.ACCEPTED:
-                raise self._unreachable(f"no server time: {reply.said}")
-            nanos = integer_or_none(reply.result, "timeNano")
-            if nanos is None:
-                raise unreadable(vocab.Path.TIME, WireError("timeNano is missing"))
-            self.clock.observe(ClockReading(nanos // 1_000_000, asked, self._monotonic()))
+        entered = self._monotonic()
+        async with self._measuring:
+            if self.clock.measured_at > entered:
+                # Somebody else measured it while we waited.
+                return
+            if refused:
+                self.clock.forget()
+            for _ in range(_CLOCK_SAMPLES):
+                self.clock.observe(await self._read_clock())
         offset = self.clock.offset.total_seconds()
         report = _log.warning if abs(offset) > 1.0 else _log.info
         report("measured Bybit's clock", ahead_of_ours_s=round(offset, 3))
+
+    async def _read_clock(self) -> ClockReading:
+        asked = self._monotonic()
+        url = f"{self._base_url}{vocab.Path.TIME}"
+        try:
+            reply = await self._exchange("GET", url, None, {}, None, self._patience.read)
+        except TransportFault as fault:
+            raise self._unreachable(fault.detail) from fault
+        if reply.meaning is not Meaning.ACCEPTED:
+            raise self._unreachable(f"no server time: {reply.said}")
+        try:
+            stamp = read_server_time(reply.result).nanoseconds // 1_000_000
+        except WireError as error:
+            raise unreadable(vocab.Path.TIME, error) from error
+        return ClockReading(stamp, asked, self._monotonic())
 
     # --- one exchange of bytes -----------------------------------------------------------
 
@@ -261,7 +272,7 @@ class RestClient:
                 content = await read_bounded(response)
         except aiohttp.ClientConnectorError as error:
             # No connection was made, so nothing can have arrived.
-            raise TransportFault(f"no connection: {error.strerror}", never_left=True) from error
+            raise TransportFault(f"no connection: {error}", never_left=True) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransportFault(f"no answer: {type(error).__name__}") from error
         reply, stamp = read_reply(response, content)

@@ -1,0 +1,266 @@
+"""Signed access to one account: what it holds, its orders and fills, and reduce-only sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import orjson
+import structlog
+
+from ..daemon.domain import money
+from ..daemon.domain.errors import ExchangeUnreachable, InvalidInput
+from ..daemon.domain.model import Category, Fill, Holding, KeyInfo, OrderReport
+from ..daemon.domain.orders import (
+    Acked,
+    NotExecuted,
+    OutcomeUnknown,
+    ReduceOnlyOrder,
+    Refused,
+    SendOutcome,
+    SignedOrder,
+)
+from . import outcomes, translate, vocab
+from .clock import from_ms, to_ms
+from .fields import Raw, WireError
+from .outcomes import Meaning
+from .reply import Reply, TransportFault
+from .rest import Query, RestClient, unreadable
+from .signing import Signer
+from .wire_account import (
+    ExecutionRow,
+    PositionRow,
+    read_api_key,
+    read_execution,
+    read_order,
+    read_order_ack,
+    read_position,
+)
+
+_log = structlog.get_logger(__name__)
+
+# The largest page that each list allows. (Bybit V5: position/list, order/…, execution/list)
+_POSITIONS_PAGE: Final = "200"
+_ORDERS_PAGE: Final = "50"
+_EXECUTIONS_PAGE: Final = "100"
+_LONGEST_SPAN: Final = timedelta(days=7)
+_NO_CODE: Final = 0
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBody:
+    """The bytes of an order and the headers that sign them; never shown."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return "SignedBody()"
+
+
+def encode(order: ReduceOnlyOrder) -> bytes:
+    """The body of order/create; ValueError for spot, which knows no reduce-only."""
+    if order.category is Category.SPOT:
+        raise ValueError("spot has no reduce-only orders")
+    if order.quantity <= 0:
+        # Zero would mean "close all", which is never ours to ask.
+        raise ValueError("an order needs a quantity above zero")
+    return orjson.dumps(
+        {
+            "category": order.category.value,
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "orderType": vocab.OrderType.MARKET.value,
+            "qty": money.plain(order.quantity),
+            "positionIdx": order.position_idx,
+            "reduceOnly": True,
+            "orderLinkId": order.link_id,
+        }
+    )
+
+
+class BybitAccount:
+    """One account of one environment (an AccountExchange)."""
+
+    def __init__(self, rest: RestClient, signer: Signer) -> None:
+        self._rest = rest
+        self._signer = signer
+
+    # --- what it holds -------------------------------------------------------------------
+
+    async def holdings(self, category: Category, *, settle_coin: str) -> list[Holding]:
+        query = [("category", category.value), ("limit", _POSITIONS_PAGE)]
+        if category is not Category.OPTION and settle_coin:
+            query.append(("settleCoin", settle_coin))
+        found = await self._positions(category, query, urgent=False)
+        return [holding for holding in found if holding.side is not None]
+
+    async def holdings_in(self, category: Category, symbol: str) -> list[Holding]:
+        query = [("category", category.value), ("symbol", symbol), ("limit", _POSITIONS_PAGE)]
+        found = await self._positions(category, query, urgent=True)
+        return [holding for holding in found if holding.symbol == symbol]
+
+    async def _positions(self, category: Category, query: Query, *, urgent: bool) -> list[Holding]:
+        if category is Category.SPOT:
+            raise InvalidInput("spot-holdings", "spot has balances, not positions")
+        # Before asking: a row is at least as new as this.
+        read_at = await self.server_now()
+        rows: list[PositionRow] = await self._rows(
+            vocab.Path.POSITIONS, query, read_position, urgent=urgent
+        )
+        # A row that moves to a later page while we read is seen twice: the later one counts.
+        by_bucket = {(row.symbol, row.position_idx): row for row in rows}
+        return [translate.holding(row, read_at, category) for row in by_bucket.values()]
+
+    # --- sending -------------------------------------------------------------------------
+
+    def sign(self, order: ReduceOnlyOrder) -> SignedOrder:
+        body = encode(order)
+        stamp = self._rest.clock.now_ms()
+        headers = self._signer.headers(body, stamp)
+        signed_at = from_ms(stamp)
+        dies_at = signed_at + timedelta(milliseconds=vocab.DEFAULT_RECV_WINDOW_MS)
+        return SignedOrder(order, signed_at, dies_at, SignedBody(body, headers))
+
+    async def send(self, signed: SignedOrder) -> SendOutcome:
+        payload = signed.payload
+        if not isinstance(payload, SignedBody):
+            raise TypeError("the order was signed by somebody else")
+        rest = self._rest
+        if rest.clock.now() >= signed.dies_at:
+            detail = "the signature expired before it was sent"
+            return NotExecuted(outcomes.CLOCK_CODE, detail, rest.clock.now())
+        budget = rest.order_budget(self._signer, signed.order.category.value)
+        wait = max(rest.pause_left, rest.room_in(budget, urgent=True))
+        if wait > 0:
+            return NotExecuted(
+                outcomes.RATE_CODE, "our own rate limit leaves no room", rest.retry_at(wait)
+            )
+        try:
+            reply = await rest.post_once(
+                vocab.Path.ORDER_CREATE, payload.body, payload.headers, budget
+            )
+        except TransportFault as fault:
+            if fault.never_left:
+                return NotExecuted(_NO_CODE, fault.detail, rest.retry_at(outcomes.USUAL_WAIT))
+            return OutcomeUnknown(fault.detail)
+        return await self._judge(reply, rest.wait_after(reply, budget))
+
+    async def _judge(self, reply: Reply, wait: float) -> SendOutcome:
+        meaning = reply.meaning
+        if meaning is Meaning.ACCEPTED:
+            try:
+                return Acked(read_order_ack(reply.result).order_id)
+            except WireError as error:
+                return OutcomeUnknown(f"accepted, but {error}")
+        if meaning is Meaning.WAIT:
+            return NotExecuted(reply.number, reply.said, self._rest.retry_at(wait))
+        if meaning is Meaning.CLOCK:
+            await self._resync()
+            return NotExecuted(reply.number, reply.said, self._rest.clock.now())
+        if meaning in (Meaning.REFUSED, Meaning.CREDENTIALS, Meaning.REREAD):
+            return Refused(reply.number, reply.said)
+        if meaning is Meaning.DONE and reply.code == outcomes.REDUCE_ONLY_CODE:
+            return Refused(reply.number, reply.said)
+        if meaning is Meaning.UNLISTED:
+            self._rest.oddities.note(f"retCode {reply.number} to an order", reply.said)
+        return OutcomeUnknown(reply.said)
+
+    async def _resync(self) -> None:
+        try:
+            await self._rest.measure_clock(refused=True)
+        except ExchangeUnreachable as error:
+            # The refusal stands all the same; the next signed read measures again.
+            _log.warning("Bybit's clock could not be measured", reason=error.detail)
+
+    # --- looking up ----------------------------------------------------------------------
+
+    async def find_order(self, order: ReduceOnlyOrder) -> OrderReport | None:
+        category, link_id = order.category.value, order.link_id
+        symbol = [("category", category), ("symbol", order.symbol), ("limit", _ORDERS_PAGE)]
+        by_id = [*symbol, ("orderLinkId", link_id)]
+        ladder: tuple[tuple[str, Query], ...] = (
+            (vocab.Path.ORDERS_REALTIME, by_id),
+            # An id makes Bybit ignore openOnly: the closed ring is searched by symbol.
+            (vocab.Path.ORDERS_REALTIME, [*symbol, ("openOnly", "1")]),
+            (vocab.Path.ORDER_HISTORY, by_id),
+        )
+        for path, query in ladder:
+            found = await self._orders_named(path, query, order)
+            if found:
+                # An id that was used twice: the newest speaks.
+                return max(found, key=lambda report: report.created_at)
+        rows = await self._executions([("category", category), ("orderLinkId", link_id)])
+        named = [row for row in rows if row.link_id == link_id]
+        return translate.report_from_executions(order, named)
+
+    async def _orders_named(
+        self, path: str, query: Query, order: ReduceOnlyOrder
+    ) -> list[OrderReport]:
+        raw = await self._rest.pages(path, query, signer=self._signer, urgent=True)
+        try:
+            # Others' orders are not ours to judge: an odd one among them must not hide ours.
+            return [
+                translate.order_report(read_order(row), order.category)
+                for row in raw
+                if row.get("orderLinkId") == order.link_id
+            ]
+        except WireError as error:
+            raise unreadable(path, error) from error
+
+    async def fills_of(self, order: ReduceOnlyOrder, order_id: str | None) -> list[Fill]:
+        name = ("orderLinkId", order.link_id) if order_id is None else ("orderId", order_id)
+        rows = await self._executions([("category", order.category.value), name])
+        ours = [row for row in rows if row.link_id == order.link_id or row.order_id == order_id]
+        return translate.fills_in_order(ours, order.category)
+
+    async def fills_since(self, category: Category, since: datetime) -> list[Fill]:
+        if category is Category.OPTION:
+            # Without a coin Bybit lists BTC options only, and says so nowhere in the answer.
+            raise InvalidInput("option-fills", "executions of options need their base coin")
+        now = await self.server_now()
+        rows: list[ExecutionRow] = []
+        start, last = min(since, now), now + timedelta(seconds=10)
+        while start < last:
+            end = min(start + _LONGEST_SPAN, last)
+            span = [("startTime", str(to_ms(start))), ("endTime", str(to_ms(end)))]
+            query = [("category", category.value), *span]
+            rows += await self._executions(query, urgent=False)
+            start = end
+        return translate.fills_in_order(rows, category)
+
+    async def _executions(self, query: Query, *, urgent: bool = True) -> list[ExecutionRow]:
+        return await self._rows(
+            vocab.Path.EXECUTIONS,
+            [*query, ("limit", _EXECUTIONS_PAGE)],
+            read_execution,
+            urgent=urgent,
+        )
+
+    # --- the key and the clock -----------------------------------------------------------
+
+    async def key_info(self) -> KeyInfo:
+        result = await self._rest.get(vocab.Path.QUERY_API, signer=self._signer)
+        try:
+            return translate.key_info(read_api_key(result))
+        except WireError as error:
+            raise unreadable(vocab.Path.QUERY_API, error) from error
+
+    async def server_now(self) -> datetime:
+        if not self._rest.clock.is_measured:
+            await self._rest.measure_clock()
+        return self._rest.clock.now()
+
+    async def _rows(
+        self, path: str, query: Query, read: Callable[[Raw], _Row], *, urgent: bool
+    ) -> list[_Row]:
+        raw = await self._rest.pages(path, query, signer=self._signer, urgent=urgent)
+        try:
+            return [read(row) for row in raw]
+        except WireError as error:
+            # Part of a list is worse than none: it would read as "not held".
+            raise unreadable(path, error) from error

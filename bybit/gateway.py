@@ -1,0 +1,193 @@
+"""The door to Bybit in all its environments: hosts, clocks and limits are shared behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+
+from ..daemon.domain.errors import InvalidInput
+from ..daemon.domain.model import Account, Category, Credentials, Environment, Instrument
+from . import translate, vocab
+from .clock import ServerClock
+from .exchange import BybitAccount
+from .feed import BybitAccountFeed, BybitMarketFeed, StreamTools
+from .fields import Raw, WireError
+from .limits import AddressGate
+from .oddities import Oddities
+from .reconnect import Persistence
+from .rest import Patience, Query, RestClient, unreadable
+from .signing import Signer
+from .vocab import Hosts
+from .wire_market import read_instrument
+
+_INSTRUMENTS_PAGE: Final = "1000"
+# Bybit lists only what trades unless asked: a delisting symbol would vanish from under a leg.
+_DELISTING: Final = vocab.InstrumentStatus.DELIVERING
+_OTHER_STATUSES: Final = (
+    vocab.InstrumentStatus.DELIVERING,
+    vocab.InstrumentStatus.PRE_LAUNCH,
+    vocab.InstrumentStatus.CLOSED,
+)
+_KEEP_ALIVE: Final = 60.0
+
+
+def known_hosts(overrides: Mapping[Environment, Hosts]) -> dict[Environment, Hosts]:
+    """Bybit's own hosts, replaced or (for paper) completed by configuration."""
+    known = {Environment(name): hosts for name, hosts in vocab.HOSTS.items()}
+    return {**known, **overrides}
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+class BybitGateway:
+    """Makes accounts and feeds (a Gateway). It uses the HTTP session but does not own it."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        hosts: Mapping[Environment, Hosts],
+        *,
+        utcnow: Callable[[], datetime] = _utcnow,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        patience: Patience | None = None,
+        persistence: Persistence | None = None,
+    ) -> None:
+        self.oddities = Oddities()
+        self._http = http
+        self._hosts = dict(hosts)
+        self._utcnow = utcnow
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._patience = patience or Patience()
+        self._tools = StreamTools(self.oddities, monotonic, sleep, persistence or Persistence())
+        # Bybit counts our address over all its hosts; a local exchange counts for itself.
+        self._bybit_gate = AddressGate(monotonic)
+        self._paper_gate = AddressGate(monotonic)
+        self._clients: dict[Environment, RestClient] = {}
+
+    def account(self, account: Account, credentials: Credentials) -> BybitAccount:
+        return BybitAccount(self.client(account.environment), Signer(credentials))
+
+    def account_feed(self, account: Account, credentials: Credentials) -> BybitAccountFeed:
+        client = self.client(account.environment)
+        return BybitAccountFeed(
+            account.id,
+            f"{self._hosts_of(account.environment).private_ws}{vocab.WS_PRIVATE_PATH}",
+            Signer(credentials),
+            client.clock,
+            client.measure_clock,
+            self._tools,
+        )
+
+    def market_feed(self, environment: Environment, category: Category) -> BybitMarketFeed:
+        host = self._hosts_of(environment).public_ws
+        url = f"{host}{vocab.WS_PUBLIC_PATH}{category.value}"
+        return BybitMarketFeed(environment, category, url, self._tools)
+
+    def client(self, environment: Environment) -> RestClient:
+        """The environment's REST client: one, so that clock and limits are shared."""
+        if environment not in self._clients:
+            is_paper = environment is Environment.PAPER
+            self._clients[environment] = RestClient(
+                self._http,
+                self._hosts_of(environment).rest,
+                clock=ServerClock(self._utcnow, self._monotonic),
+                gate=self._paper_gate if is_paper else self._bybit_gate,
+                oddities=self.oddities,
+                monotonic=self._monotonic,
+                sleep=self._sleep,
+                patience=self._patience,
+            )
+        return self._clients[environment]
+
+    def _hosts_of(self, environment: Environment) -> Hosts:
+        try:
+            return self._hosts[environment]
+        except KeyError:
+            raise InvalidInput(
+                "no-hosts", f"no address is configured for the environment {environment.value}"
+            ) from None
+
+    # --- instruments ---------------------------------------------------------------------
+
+    async def instruments(
+        self, environment: Environment, category: Category, symbol: str | None = None
+    ) -> list[Instrument]:
+        """As the port says; a row that cannot be read is reported and left out of a long list."""
+        client = self.client(environment)
+        if symbol is not None:
+            return await self._one_instrument(client, environment, category, symbol)
+        if category is Category.OPTION:
+            # Without a coin Bybit lists BTC options only.
+            raise InvalidInput("option-instruments", "options are listed by symbol")
+        query = _query(category)
+        raw = await client.pages(vocab.Path.INSTRUMENTS, query)
+        if category is not Category.SPOT:
+            raw += await client.pages(
+                vocab.Path.INSTRUMENTS, [*query, ("status", _DELISTING.value)]
+            )
+        found: dict[str, Instrument] = {}
+        for row in raw:
+            try:
+                instrument = _instrument(row, environment, category)
+            except WireError as error:
+                self.oddities.note("instrument that cannot be read", str(error))
+                continue
+            found[instrument.key.symbol] = instrument
+        return list(found.values())
+
+    async def _one_instrument(
+        self, client: RestClient, environment: Environment, category: Category, symbol: str
+    ) -> list[Instrument]:
+        query = [*_query(category), ("symbol", symbol)]
+        if category is Category.OPTION:
+            query.append(("baseCoin", symbol.partition("-")[0]))
+        asked: list[Query] = [query]
+        if category is not Category.SPOT:
+            asked += [[*query, ("status", status.value)] for status in _OTHER_STATUSES]
+        for one in asked:
+            raw = await client.pages(vocab.Path.INSTRUMENTS, one)
+            try:
+                found = [
+                    _instrument(row, environment, category)
+                    for row in raw
+                    if row.get("symbol") == symbol
+                ]
+            except WireError as error:
+                raise unreadable(vocab.Path.INSTRUMENTS, error) from error
+            if found:
+                return found[:1]
+        return []
+
+
+def _query(category: Category) -> list[tuple[str, str]]:
+    return [("category", category.value), ("limit", _INSTRUMENTS_PAGE)]
+
+
+def _instrument(row: Raw, environment: Environment, category: Category) -> Instrument:
+    return translate.instrument(read_instrument(row), environment, category)
+
+
+@asynccontextmanager
+async def open_gateway(
+    overrides: Mapping[Environment, Hosts],
+    *,
+    patience: Patience | None = None,
+    persistence: Persistence | None = None,
+) -> AsyncIterator[BybitGateway]:
+    """A gateway with an HTTP session of its own; `overrides` replace Bybit's hosts."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "positiond"},
+    ) as http:
+        yield BybitGateway(http, known_hosts(overrides), patience=patience, persistence=persistence)
