@@ -79,6 +79,8 @@ export class Desk {
 
   close(positionId: string): void {
     this.#courier.ask(positionId);
+    // A click is answered at once; only the stream waits for the frame.
+    this.#tellWatchers();
   }
 
   dispatch(event: BookEvent): void {
@@ -95,8 +97,12 @@ export class Desk {
     this.#isPaintAsked = true;
     this.edges.beforePaint(() => {
       this.#isPaintAsked = false;
-      for (const watcher of this.#watchers) watcher();
+      this.#tellWatchers();
     });
+  }
+
+  #tellWatchers(): void {
+    for (const watcher of this.#watchers) watcher();
   }
 
   #onBroken(detail: string): void {

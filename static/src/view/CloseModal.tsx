@@ -20,9 +20,12 @@ export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) 
   const cancel = useRef<HTMLButtonElement>(null);
   useEffect(() => {
     const opener = document.activeElement;
-    dialog.current?.showModal();
+    const shown = dialog.current;
+    shown?.showModal();
     cancel.current?.focus();
     return () => {
+      // While it is shown the rest of the page is inert and takes no focus.
+      shown?.close();
       if (opener instanceof HTMLElement) opener.focus();
     };
   }, []);

@@ -110,7 +110,10 @@ describe("the desk", () => {
     const { made, say } = desk();
     made.start();
     say("snapshot", { seq: 1, positions: [wirePosition()] });
+    const drawn: (string | undefined)[] = [];
+    made.watch(() => drawn.push(made.book.pending.get("p1")?.phase));
     made.close("p1");
+    expect(drawn).toEqual(["asking"]);
     expect(made.book.pending.get("p1")?.phase).toBe("asking");
     await waitFor(() => expect(made.book.pending.get("p1")).toMatchObject({ phase: "accepted", closeId: "c1" }));
     say("positions", { seq: 2, changes: [{ id: "p1", status: "CLOSING" }] });
