@@ -3,6 +3,7 @@ import { App } from "./view/App";
 import "./view/styles/tokens.css";
 import "./view/styles/page.css";
 import "./view/styles/panel.css";
+import "./view/styles/details.css";
 import "./view/styles/narrow.css";
 import "./view/styles/dialog.css";
 
