@@ -108,7 +108,7 @@ def _usdt_perpetual(row: dict[str, str], n: int) -> Instrument:
         base=row["base"],
         quote="USDT",
         settle="USDT",
-        price=Decimal(row["price"]),
+        price=Decimal(row["price"]).quantize(tick),
         tick=tick,
         price_scale=int(row["scale"]),
         step=Decimal(row["step"]),

@@ -117,7 +117,8 @@ class PaperServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+        # Closed without the body's error, which would come out wrapped in a group.
+        await self._stack.aclose()
 
     def add_account(
         self,
