@@ -1,0 +1,136 @@
+"""Every example payload of the venue is read into a typed record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from positiond.bybit import wire_account as account
+from positiond.bybit import wire_market as market
+from positiond.bybit import wire_request as request
+from positiond.bybit import wire_stream as stream
+from positiond.bybit.fields import Raw, mapping, mapping_or_empty, rows
+
+_ROOT = Path(__file__).resolve().parents[3]
+SAMPLES = Path(os.environ.get("POSITIOND_BYBIT_SAMPLES", _ROOT.parent / "shared/bybit-samples"))
+FILES = sorted(SAMPLES.glob("*/*.json"))
+
+Reader = Callable[[Raw], object]
+
+
+def result(message: Raw) -> Raw:
+    assert message["retCode"] == 0
+    return mapping(message["result"], "result")
+
+
+def listed(read: Reader) -> Reader:
+    def read_all(message: Raw) -> object:
+        found = rows(result(message), "list")
+        assert found
+        return [read(row) for row in found]
+
+    return read_all
+
+
+def of_push(read: Reader) -> Reader:
+    def read_all(message: Raw) -> object:
+        push = stream.read_frame(message)
+        assert isinstance(push, stream.Push)
+        return [read(row) for row in stream.read_private_frame(push).rows]
+
+    return read_all
+
+
+def system_status(message: Raw) -> object:
+    assert isinstance(stream.read_frame(message), stream.Push)
+    return [stream.read_system_status(row) for row in rows(message, "data")]
+
+
+# The longest matching beginning of a file's name decides.
+READERS: dict[str, Reader] = {
+    "rest/account-info": lambda m: account.read_account_info(result(m)),
+    "rest/apikey-info": lambda m: account.read_api_key(result(m)),
+    "rest/batch-place-1": request.read_batch_request,
+    "rest/batch-place-2": lambda m: account.read_batch(
+        result(m), mapping_or_empty(m["retExtInfo"])
+    ),
+    "rest/cancel-order-1": request.read_cancel_request,
+    "rest/cancel-order-2": lambda m: account.read_order_ack(result(m)),
+    "rest/close-pnl": listed(account.read_closed_pnl),
+    "rest/create-order": request.read_order_request,
+    "rest/create-order-9": lambda m: account.read_order_ack(result(m)),
+    "rest/execution": listed(account.read_execution),
+    "rest/instrument": listed(market.read_instrument),
+    "rest/open-order": listed(account.read_order),
+    "rest/order-list": listed(account.read_order),
+    "rest/position": listed(account.read_position),
+    "rest/tickers": listed(market.read_ticker),
+    "rest/time": lambda m: market.read_server_time(result(m)),
+    "rest/wallet-balance": listed(account.read_wallet),
+    "ws/execution-1": request.read_command,
+    "ws/execution-2": of_push(account.read_execution),
+    "ws/fast-execution-1": request.read_command,
+    "ws/fast-execution-2": of_push(stream.read_fast_execution),
+    "ws/guideline-1": request.read_command,
+    "ws/guideline-2": stream.read_frame,
+    "ws/guideline-3": request.read_trade_request,
+    "ws/guideline-4": stream.read_frame,
+    "ws/guideline-5": request.read_trade_request,
+    "ws/guideline-6": stream.read_frame,
+    "ws/guideline-7": stream.read_frame,
+    "ws/order-1": request.read_command,
+    "ws/order-2": of_push(account.read_order),
+    "ws/position-1": request.read_command,
+    "ws/position-2": of_push(account.read_position),
+    "ws/system-status-1": request.read_command,
+    "ws/system-status-2": system_status,
+    "ws/ticker": stream.read_ticker_frame,
+    "ws/wallet-1": request.read_command,
+    "ws/wallet-2": of_push(account.read_wallet),
+    "ws/wss-authentication": stream.read_frame,
+    "ws/wss-authentication-1.": request.read_command,
+    "ws/wss-authentication-7": request.read_command,
+    "ws/wss-authentication-8": request.read_command,
+    "ws/wss-authentication-9": request.read_command,
+}
+
+
+def reader_of(name: str) -> Reader:
+    return READERS[max((begin for begin in READERS if name.startswith(begin)), key=len)]
+
+
+def load(name: str) -> Raw:
+    path = SAMPLES / name
+    if not path.exists():
+        pytest.skip("the venue's samples are not here")
+    return mapping(orjson.loads(path.read_bytes()), name)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the venue's samples are not here")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_sample_is_read(path: Path) -> None:
+    name = f"{path.parent.name}/{path.name}"
+    assert reader_of(name)(load(name))
+
+
+def test_the_samples_say_what_they_say() -> None:
+    (row,) = [
+        account.read_position(row) for row in rows(result(load("rest/position-1.json")), "list")
+    ]
+    assert (row.symbol, row.side, str(row.size)) == ("BTCUSD", "Sell", "300")
+    assert str(row.entry_price) == "27464.50441675"
+    assert row.seq == 5723621632
+    pong = stream.read_frame(load("ws/wss-authentication-3.json"))
+    assert pong == stream.Pong()
+    assert stream.read_frame(load("ws/wss-authentication-5.json")) == stream.Pong()
+    ack = stream.read_frame(load("ws/wss-authentication-13.json"))
+    assert ack == stream.TopicsReply(True, "", "", ())
+    batch = stream.read_frame(load("ws/guideline-6.json"))
+    assert isinstance(batch, stream.TradeReply)
+    items = account.read_batch(
+        batch.data, mapping(load("ws/guideline-6.json")["retExtInfo"], "retExtInfo")
+    )
+    assert [item.code for item in items] == [10001, 10001, 10001]
