@@ -184,6 +184,10 @@ class Board:
             self.trading_paused,
         )
 
+    def late_loops(self) -> list[str]:
+        """The loops that have not beaten within their limits: stuck, as far as one can tell."""
+        return self._timing.pulse_late()
+
     def readiness(self) -> Readiness:
         reasons = []
         if self.store_trouble is not None:
@@ -199,8 +203,7 @@ class Board:
                 reasons.append(f"account {state.account.label} ({state.account.id}): {why}")
         if self.sweep_at() is None:
             reasons.append("the first full compare is not done")
-        late = self._timing.pulse_late()
-        if late:
+        if late := self.late_loops():
             reasons.append(f"loops that do not beat: {', '.join(late)}")
         return Readiness(tuple(reasons))
 

@@ -32,6 +32,7 @@ class Connections:
         self,
         gateway: Gateway,
         portfolio: Portfolio,
+        exchanges: dict[AccountId, AccountExchange],
         timing: Timing,
         market_sink: MarketSink,
         account_sink: AccountSink,
@@ -43,7 +44,15 @@ class Connections:
         self._account_sink = account_sink
         self._feeds: dict[tuple[Environment, Category], MarketFeed] = {}
         self._tasks: dict[AccountId, asyncio.Task[None]] = {}
-        self.exchanges: dict[AccountId, AccountExchange] = {}
+        self.exchanges = exchanges
+        exchanges.clear()
+
+    def are_settled(self) -> bool:
+        """Whether every account is usable, or it is known why not."""
+        return all(
+            account_id in self.exchanges or self._portfolio.accounts[account_id].trouble
+            for account_id in self._tasks
+        )
 
     def watch(self, group: asyncio.TaskGroup, keys: Iterable[InstrumentKey]) -> None:
         """Subscribe to exactly these instruments, opening a stream where there is none yet."""

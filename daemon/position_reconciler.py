@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 import structlog
@@ -39,7 +39,8 @@ _log = structlog.get_logger(__name__)
 
 # How long a loop may sleep without looking up; also the pace of its heartbeat.
 _NAP: Final = 1.0
-_RETRY: Final = 5.0
+_LOOK_EVERY: Final = 0.05
+_FIRST_WAIT: Final = timedelta(seconds=10)
 _AT_ONCE: Final = 8
 
 Changed = Callable[[frozenset[PositionId]], None]
@@ -59,6 +60,7 @@ class PositionReconciler:
         timing: Timing,
         changed: Changed,
         price_writes: PriceWrites,
+        sweep_minutes: int,
     ) -> None:
         self._portfolio = portfolio
         self._positions = positions
@@ -68,6 +70,7 @@ class PositionReconciler:
         self._timing = timing
         self._changed = changed
         self._price_writes = price_writes
+        self._sweep_minutes = sweep_minutes
         self._quiet = QuietWindow()
         self._wake = asyncio.Event()
         self._settling = asyncio.Lock()
@@ -114,20 +117,26 @@ class PositionReconciler:
 
     # --- the loops --------------------------------------------------------------------------
 
-    async def run_sweeps(self) -> NoReturn:
-        """Sweep on the clock for ever; a sweep that would overlap is skipped and counted."""
-        due = next_sweep(self._timing.now())
+    async def run_sweeps(self, are_settled: Callable[[], bool]) -> NoReturn:
+        """Sweep at once and on the clock for ever; an overlapping one is skipped and counted.
+
+        The first waits a little for the accounts to connect: a compare without them says nothing.
+        """
+        patience = self._timing.now() + _FIRST_WAIT
+        while not are_settled() and self._timing.now() < patience:
+            await self._timing.sleep(_LOOK_EVERY)
+        await self.reconcile_all_positions()
+        due = next_sweep(self._timing.now(), self._sweep_minutes)
         while True:
             self._timing.beat("sweeps")
             await self._timing.sleep_until(due, _NAP)
-            now = self._timing.now()
-            if now < due:
+            if self._timing.now() < due:
                 continue
             await self.reconcile_all_positions()
-            due = next_sweep(now)
+            due = next_sweep(due, self._sweep_minutes)
             while due <= self._timing.now():
                 self.overlaps += 1
-                due = next_sweep(due)
+                due = next_sweep(due, self._sweep_minutes)
 
     async def run_rechecks(self) -> NoReturn:
         """Serve the event path and the resyncs that streams asked for, for ever."""

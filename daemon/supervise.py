@@ -42,7 +42,7 @@ async def supervise(loops: Mapping[str, Loop], stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(_raise_once_set(stop), name="stop")
             for name, loop in loops.items():
-                group.create_task(_endless(name, loop), name=name)
+                group.create_task(endless(name, loop), name=name)
     except* _Stop:
         _log.info("all loops stopped")
 
@@ -78,7 +78,8 @@ async def _raise_once_set(stop: asyncio.Event) -> NoReturn:
     raise _Stop
 
 
-async def _endless(name: str, loop: Loop) -> NoReturn:
+async def endless(name: str, loop: Loop) -> NoReturn:
+    """Run a loop whose returning is an error; its failure carries the loop's name."""
     try:
         await loop()
     except Exception as error:

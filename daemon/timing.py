@@ -12,7 +12,7 @@ from .pulse import Pulse
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`now` is UTC, `monotonic` in seconds; tests hand in a clock of their own and set the events that are waited for."""
+    """`now` is UTC, `monotonic` in seconds; tests hand in clocks of their own."""
 
     now: Callable[[], datetime]
     monotonic: Callable[[], float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
@@ -23,7 +23,16 @@ from .domain.events import (
     MarketFeedUp,
     PriceTick,
 )
-from .domain.model import Category, Environment, Position, PositionId, UserId, Verdict
+from .domain.model import (
+    Category,
+    Environment,
+    Instrument,
+    Position,
+    PositionId,
+    PositionStatus,
+    UserId,
+    Verdict,
+)
 from .domain.people import AccountBook
 from .domain.portfolio import Portfolio
 from .domain.ports import Changes, Closes, Positions, Switches
@@ -40,6 +49,21 @@ _FLUSH: Final = 0.1
 _FEED_EVERY: Final = 10
 
 
+class Records(Protocol):
+    """The parts of the store that the tracker reads."""
+
+    @property
+    def positions(self) -> Positions: ...
+    @property
+    def closes(self) -> Closes: ...
+    @property
+    def accounts(self) -> AccountBook: ...
+    @property
+    def switches(self) -> Switches: ...
+    @property
+    def changes(self) -> Changes: ...
+
+
 class Tracker:
     """Owns the book; the loops here are the only writers of positions and prices in memory."""
 
@@ -50,24 +74,22 @@ class Tracker:
         board: Board,
         catalogue: Catalogue,
         timing: Timing,
-        positions: Positions,
-        closes: Closes,
-        accounts: AccountBook,
-        switches: Switches,
-        changes: Changes,
+        store: Records,
     ) -> None:
         self._book = book
         self._portfolio = portfolio
         self._board = board
         self._catalogue = catalogue
         self._timing = timing
-        self._positions = positions
-        self._closes = closes
-        self._accounts = accounts
-        self._switches = switches
-        self._changes = changes
+        self._positions = store.positions
+        self._closes = store.closes
+        self._accounts = store.accounts
+        self._switches = store.switches
+        self._changes = store.changes
         self._dirty: set[PositionId] = set()
         self._removed: dict[UserId, set[PositionId]] = {}
+        # What was put since the current reload began.
+        self._touched: set[PositionId] = set()
         self.loaded = asyncio.Event()
 
     # --- sinks of the streams: plain calls, nothing here waits -------------------------------
@@ -126,33 +148,50 @@ class Tracker:
 
     async def reload(self, connections: Connections, group: asyncio.TaskGroup) -> list[Position]:
         """Read accounts, positions and unassigned quantities; gives the positions new to us."""
+        self._touched.clear()
         connections.keep(group, await self._accounts.load_all())
         recorded = await self._positions.load_open()
-        self._portfolio.unassigned = await self._positions.unassigned()
+        unassigned = await self._positions.unassigned()
         known = set(self._portfolio.positions)
-        fresh = [p for p in recorded if p.id not in known]
-        for request in await self._closes.last_requests([p.id for p in fresh]):
-            self._portfolio.last_closes[request.position_id] = request
-        for position in recorded:
-            self.put(position)
-        for gone in known - {p.id for p in recorded}:
-            self.drop(gone)
+        fresh = [p for p in recorded if p.id not in known | self._touched]
+        last = await self._closes.last_requests([p.id for p in fresh])
         self._board.trading_paused = await self._switches.trading_paused()
+        # From here on nothing waits. What others wrote during the reads is newer than the reads.
+        if not self._touched:
+            self._portfolio.unassigned = unassigned
+        for request in last:
+            self._portfolio.last_closes.setdefault(request.position_id, request)
+        for position in recorded:
+            if position.id not in self._touched:
+                self._put(position)
+        for gone in known - {p.id for p in recorded} - self._touched:
+            self._drop(gone)
         connections.watch(group, self._book.keys())
-        return fresh
+        return [p for p in fresh if p.id not in self._touched]
 
     def put(self, position: Position) -> None:
-        """Show the position as it is now recorded."""
+        """Show the position as somebody has just stored it."""
+        self._touched.add(position.id)
+        if position.status is PositionStatus.CLOSED:
+            self._drop(position.id)
+        else:
+            self._put(position)
+
+    def _put(self, position: Position) -> None:
         if self._portfolio.put(position):
             self._book.put(self._portfolio.positions[position.id])
             self.mark((position.id,))
 
-    def drop(self, position_id: PositionId) -> None:
+    def _drop(self, position_id: PositionId) -> None:
         """The position left the active list."""
         self._book.drop(position_id)
         position = self._portfolio.drop(position_id)
         if position is not None:
             self._removed.setdefault(position.user_id, set()).add(position_id)
+
+    def learn(self, instruments: Iterable[Instrument]) -> None:
+        """Note the rules of instruments that somebody asked for already."""
+        self._book.learn(instruments)
 
     async def _learn(self) -> None:
         """Ask for the rules of instruments that are new; a failure is tried again next time."""

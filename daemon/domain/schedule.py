@@ -8,7 +8,7 @@ from typing import Final
 EVERY_MINUTES: Final = 5
 
 
-def next_sweep(now: datetime) -> datetime:
-    """The first whole five minutes strictly after `now`."""
+def next_sweep(now: datetime, minutes: int = EVERY_MINUTES) -> datetime:
+    """The first whole `minutes` (a divisor of 60) of the clock strictly after `now`."""
     start = now.replace(second=0, microsecond=0)
-    return start + timedelta(minutes=EVERY_MINUTES - start.minute % EVERY_MINUTES)
+    return start + timedelta(minutes=minutes - start.minute % minutes)

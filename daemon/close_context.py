@@ -1,0 +1,104 @@
+"""What every close works with, and how it reads a leg's surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .backoff import Backoff
+from .bucket_locks import BucketLocks
+from .catalogue import Catalogue
+from .close_inbox import Inboxes
+from .domain.errors import ExchangeUnreachable
+from .domain.model import (
+    CloseOrderId,
+    Component,
+    ComponentId,
+    Fill,
+    InstrumentKey,
+    Position,
+)
+from .domain.orders import CloseRequest
+from .domain.plan import Surroundings, is_as_new_as
+from .domain.portfolio import Portfolio
+from .domain.ports import AccountExchange, Closes, Positions, Switches
+from .domain.verdict import Reading, symbol_of
+from .timing import Timing
+from .together import together
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The ports and shared state of closing; one instance serves all closes.
+
+    `shown` is told that a request moved, `ended` that it ended, with its position as it now stands
+    in the store (CLOSED, or ACTIVE again).
+    """
+
+    closes: Closes
+    positions: Positions
+    switches: Switches
+    portfolio: Portfolio
+    catalogue: Catalogue
+    locks: BucketLocks
+    inboxes: Inboxes
+    timing: Timing
+    new_link_id: Callable[[], str]
+    new_order_id: Callable[[], CloseOrderId]
+    exchange: Callable[[Position], AccountExchange]
+    shown: Callable[[CloseRequest], None]
+    ended: Callable[[CloseRequest, Position | None], None]
+
+
+class LegReader:
+    """Reads live sizes and recorded claims for the legs of one position."""
+
+    def __init__(self, closing: Closing, position: Position, note: Callable[[str], None]) -> None:
+        self._c = closing
+        self._position = position
+        self._note = note
+
+    async def read(self, components: Sequence[Component]) -> list[Surroundings]:
+        """Live size and recorded claims of each leg's symbol, read now, all at once."""
+        return await together(self._read(component) for component in components)
+
+    async def _read(self, component: Component) -> Surroundings:
+        position = self._position
+        key = InstrumentKey(position.environment, component.category, component.symbol)
+        instrument = await self._c.catalogue.instrument(key)
+        claims = await self._c.positions.claims(
+            position.account_id, component.category, component.symbol
+        )
+        exchange = self._c.exchange(position)
+        holdings = await exchange.holdings_in(component.category, component.symbol)
+        if not holdings:
+            raise ExchangeUnreachable("no-row", f"Bybit gave no row for {component.symbol}")
+        # A leg that claims nothing any more has nothing open, whatever our copy of it says.
+        closed = replace(component, closed_quantity=component.quantity)
+        recorded = next((c for c in claims.components if c.id == component.id), closed)
+        return Surroundings(recorded, instrument, claims, tuple(holdings))
+
+    async def read_after(
+        self, components: Sequence[Component], fills: Mapping[ComponentId, Fill]
+    ) -> list[Surroundings]:
+        """Read until every row is as new as the leg's last fill, however long that takes."""
+        backoff = Backoff(first=0.1, most=5.0)
+        while True:
+            arounds = await self.read(components)
+            behind = [a.component.symbol for a in arounds if not _is_after(a, fills)]
+            if not behind:
+                return arounds
+            self._note(f"waiting for a position read as new as the fills in {', '.join(behind)}")
+            await self._c.timing.sleep(backoff.next())
+
+    def remember(self, arounds: Sequence[Surroundings]) -> None:
+        """Leave the reconciler a reading that belongs to our records as they now are."""
+        for around in arounds:
+            symbol = symbol_of(self._position, around.component)
+            reading = Reading(around.holdings, min(h.read_at for h in around.holdings))
+            self._c.portfolio.readings[symbol] = reading
+
+
+def _is_after(around: Surroundings, fills: Mapping[ComponentId, Fill]) -> bool:
+    fill = fills.get(around.component.id)
+    return is_as_new_as(around.holdings, around.share.position_idx, fill)

@@ -1,0 +1,224 @@
+"""How the daemon's parts hang together, and the term of leadership in which its loops run."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final, NoReturn
+from uuid import uuid4
+
+import structlog
+
+from ..http.hub import Hub
+from ..http.services import Services
+from ..store.migrate import migrate
+from ..store.store import Store
+from .backoff import Backoff
+from .board import Board
+from .bucket_locks import BucketLocks
+from .catalogue import Catalogue
+from .close_context import Closing
+from .close_desk import CloseDesk
+from .close_inbox import Inboxes
+from .config import LoopConfig
+from .connections import Connections
+from .domain.book import Book
+from .domain.errors import ExchangeUnreachable, StoreUnavailable
+from .domain.events import AccountEvent
+from .domain.model import AccountId, CloseOrderId, Position
+from .domain.orders import CloseRequest
+from .domain.portfolio import Portfolio
+from .domain.ports import AccountExchange, Gateway
+from .domain.verdict import symbol_of
+from .position_reconciler import PositionReconciler
+from .pulse import Pulse
+from .recorder import Recorder
+from .supervise import Loop, endless, first_errors
+from .timing import Timing, utc_now
+from .tracker import Tracker
+from .trade_closer import TradeCloser
+
+_log = structlog.get_logger(__name__)
+
+# How long each loop may go without a beat before the watchdog calls it stuck, in seconds.
+_LIMITS: Final = MappingProxyType(
+    {"watch": 60.0, "publish": 15.0, "sweeps": 300.0, "rechecks": 300.0, "closes": 60.0}
+)
+
+
+class Daemon:
+    """Every part, wired once; `lead` runs the loops while this process holds the trading lock."""
+
+    def __init__(
+        self, loops: LoopConfig, store: Store, gateway: Gateway, hub: Hub, store_url: str
+    ) -> None:
+        self._loops = loops
+        self._store = store
+        self._store_url = store_url
+        self._gateway = gateway
+        self._hub = hub
+        self.pulse = Pulse(time.monotonic)
+        self._timing = Timing(utc_now, time.monotonic, self.pulse)
+        self._locks = BucketLocks()
+        self._inboxes = Inboxes()
+        self._wake = asyncio.Event()
+        self._exchanges: dict[AccountId, AccountExchange] = {}
+        self._portfolio = Portfolio()
+        self._catalogue = Catalogue(gateway, utc_now)
+        book = Book()
+        self.board = Board(book, self._portfolio, store.positions, store.closes, self._timing)
+        self.tracker = Tracker(
+            book, self._portfolio, self.board, self._catalogue, self._timing, store
+        )
+        self.reconciler = PositionReconciler(
+            self._portfolio,
+            store.positions,
+            self._exchanges,
+            self._catalogue,
+            self._locks,
+            self._timing,
+            self.tracker.mark,
+            self.board.pnl_writes,
+            loops.sweep_minutes,
+        )
+        self.board.sweep_at = lambda: self.reconciler.last_sweep_at
+
+    def services(self) -> Services:
+        """What the HTTP floor is given."""
+        store = self._store
+        recorder = Recorder(
+            store.positions,
+            self._portfolio,
+            self.board,
+            self.tracker,
+            self.reconciler,
+            self._catalogue,
+            self._locks,
+            self._exchanges,
+        )
+        desk = CloseDesk(
+            store.closes,
+            store.positions,
+            self._portfolio,
+            self.tracker,
+            self._wake,
+            utc_now,
+            self._loops.close_expiry,
+        )
+        return Services(self.board, recorder, desk, store.people, store.accounts, self._hub)
+
+    # --- leading ----------------------------------------------------------------------------
+
+    async def lead(self) -> NoReturn:
+        """Lead whenever the trading lock can be had, stand by otherwise, for ever.
+
+        A database that goes away ends the term and nothing else: what is known stays shown, and
+        the next term starts from the rows.
+        """
+        backoff = Backoff(first=0.2, most=10.0)
+        while True:
+            try:
+                for name in await migrate(self._store_url):
+                    _log.info("schema brought up to date", migration=name)
+                self.board.store_trouble = None
+                async with self._store.leadership.held() as epoch:
+                    backoff.reset()
+                    self.board.leads = True
+                    _log.info("leading", epoch=epoch)
+                    await self._term()
+            except* StoreUnavailable as errors:
+                self.board.store_trouble = str(first_errors(errors)[0])
+                _log.warning("the database is not usable", reason=self.board.store_trouble)
+            finally:
+                self.board.leads = False
+            await self._timing.sleep(backoff.next())
+
+    async def _term(self) -> None:
+        """Run the loops until one fails: the row of the last term's closes is where they stand."""
+        closer = TradeCloser(self._closing(), self._timing, self._wake)
+
+        def on_account(event: AccountEvent) -> None:
+            # The closer first: a compare must not see a fill that its close has not heard of.
+            closer.on_account(event)
+            self.tracker.on_account(event)
+            self.reconciler.on_account(event)
+
+        connections = Connections(
+            self._gateway,
+            self._portfolio,
+            self._exchanges,
+            self._timing,
+            self.tracker.on_market,
+            on_account,
+        )
+        self.tracker.loaded.clear()
+        with self._beating():
+            async with asyncio.TaskGroup() as group:
+
+                def start(name: str, loop: Loop) -> None:
+                    group.create_task(endless(name, loop), name=name)
+
+                start("watch", lambda: self.tracker.run_watch(connections, self.reconciler))
+                start("publish", lambda: self.tracker.run_publish(self._hub))
+                await self.tracker.loaded.wait()
+                start("closes", closer.run)
+                start("rechecks", self.reconciler.run_rechecks)
+                start("sweeps", lambda: self.reconciler.run_sweeps(connections.are_settled))
+
+    @contextmanager
+    def _beating(self) -> Iterator[None]:
+        for name, limit in _LIMITS.items():
+            self.pulse.expect(name, limit)
+        try:
+            yield
+        finally:
+            for name in _LIMITS:
+                self.pulse.forget(name)
+
+    # --- closing ----------------------------------------------------------------------------
+
+    def _closing(self) -> Closing:
+        store = self._store
+        return Closing(
+            closes=store.closes,
+            positions=store.positions,
+            switches=store.switches,
+            portfolio=self._portfolio,
+            catalogue=self._catalogue,
+            locks=self._locks,
+            inboxes=self._inboxes,
+            timing=self._timing,
+            new_link_id=lambda: f"pd-{secrets.token_hex(12)}",
+            new_order_id=lambda: CloseOrderId(uuid4()),
+            exchange=self._exchange,
+            shown=self._show_close,
+            ended=self._end_close,
+        )
+
+    def _exchange(self, position: Position) -> AccountExchange:
+        exchange = self._exchanges.get(position.account_id)
+        if exchange is None:
+            state = self._portfolio.accounts.get(position.account_id)
+            why = (state.trouble if state else None) or "the account is not connected yet"
+            raise ExchangeUnreachable("account-not-connected", why)
+        return exchange
+
+    def _show_close(self, request: CloseRequest) -> None:
+        self._portfolio.last_closes[request.position_id] = request
+        position = self._portfolio.positions.get(request.position_id)
+        self.tracker.mark((request.position_id,))
+        if position is not None:
+            self._hub.close(position.user_id, request)
+
+    def _end_close(self, request: CloseRequest, position: Position | None) -> None:
+        self._show_close(request)
+        if position is None:
+            return
+        self.tracker.put(position)
+        for component in position.components:
+            # Others may hold the symbol: what the close moved is compared once it has settled.
+            self.reconciler.recheck(symbol_of(position, component))
