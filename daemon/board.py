@@ -34,7 +34,8 @@ SweepClock = Callable[[], datetime | None]
 _CLOSED_AT_MOST: Final = 200
 # Two sweeps without a compare, and some: what was true then is no verdict any more.
 _VERDICT_AGES: Final = timedelta(minutes=11)
-_CLOSED_SYNC: Final = PositionSync(Verdict.IN_SYNC, None, None, {})
+_NOT_LOADED: Final = "recorded just now, not loaded yet"
+_NO_SYNC: Final = PositionSync(Verdict.UNVERIFIED, None, None, {})
 _NO_VALUE: Final = LegValue(None, None, None)
 
 
@@ -79,7 +80,7 @@ class Board:
         closed = await self._positions.closed_of(user_id, account_id, _CLOSED_AT_MOST)
         requests = await self._closes.last_requests([p.id for p in closed])
         last = {request.position_id: request for request in requests}
-        return live + [self._closed_view(p, last.get(p.id)) for p in closed]
+        return live + [self._stored_view(p, last.get(p.id)) for p in closed]
 
     async def view(self, user_id: UserId, position_id: PositionId) -> PositionView | None:
         position = self._portfolio.positions.get(position_id)
@@ -90,7 +91,7 @@ class Board:
         if position.id in self._portfolio.positions:
             return self.live_view(position.id)
         last = await self._closes.last_requests([position.id])
-        return self._closed_view(position, last[0] if last else None)
+        return self._stored_view(position, last[0] if last else None)
 
     def open_views(self, user_id: UserId) -> list[PositionView]:
         mine = [p for p in self._portfolio.positions.values() if p.user_id == user_id]
@@ -134,17 +135,18 @@ class Board:
             last_close=self._portfolio.last_closes.get(position.id),
         )
 
-    def _closed_view(self, position: Position, last: CloseRequest | None) -> PositionView:
-        """Nothing is open, so nothing floats: unrealized P&L is a plain zero."""
+    def _stored_view(self, position: Position, last: CloseRequest | None) -> PositionView:
+        """A position that is not in memory: closed, so that nothing floats, or not loaded yet."""
+        is_closed = position.status is PositionStatus.CLOSED
         return PositionView(
             position=position,
-            legs=_legs(position, _CLOSED_SYNC, {}),
-            verdict=Verdict.IN_SYNC,
-            verdict_reason=None,
-            unrealized_pnl=ZERO,
+            legs=_legs(position, _NO_SYNC, {}),
+            verdict=Verdict.IN_SYNC if is_closed else Verdict.UNVERIFIED,
+            verdict_reason=None if is_closed else _NOT_LOADED,
+            unrealized_pnl=ZERO if is_closed else None,
             pnl_currency=self._currency(position),
             pnl_at=position.closed_at,
-            pnl_incomplete=None,
+            pnl_incomplete=None if is_closed else _NOT_LOADED,
             verified_at=position.verified_at,
             last_close=last,
         )

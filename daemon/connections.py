@@ -10,7 +10,7 @@ import structlog
 
 from .backoff import Backoff
 from .domain.errors import CredentialsRefused, ExchangeRefused, PositiondError
-from .domain.events import AccountSink, MarketSink
+from .domain.events import AccountSink, MarketFeedDown, MarketSink
 from .domain.model import Account, AccountId, Category, Credentials, Environment, InstrumentKey
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Gateway, MarketFeed
@@ -60,7 +60,12 @@ class Connections:
         for key in keys:
             wanted.setdefault((key.environment, key.category), set()).add(key.symbol)
         for market in wanted.keys() - self._feeds.keys():
-            feed = self._gateway.market_feed(*market)
+            try:
+                feed = self._gateway.market_feed(*market)
+            except PositiondError as error:
+                # No address for this environment: tried again with the next look.
+                self._market_sink(MarketFeedDown(*market, error.detail))
+                continue
             self._feeds[market] = feed
             group.create_task(feed.run(self._market_sink), name=f"market feed {market}")
         for market, feed in self._feeds.items():
@@ -87,7 +92,13 @@ class Connections:
 
     async def _hold(self, account: Account, credentials: Credentials) -> None:
         """Check the key until Bybit has answered, then hold the private stream for ever."""
-        exchange = self._gateway.account(account, credentials)
+        try:
+            exchange = self._gateway.account(account, credentials)
+        except PositiondError as error:
+            # Without an address for its environment the account stays unusable until a restart.
+            self._portfolio.accounts[account.id].trouble = error.detail
+            _log.warning("the account is not usable", account=account.label, reason=error.detail)
+            return
         await self._check_key(account, exchange)
         self.exchanges[account.id] = exchange
         await self._gateway.account_feed(account, credentials).run(self._account_sink)

@@ -147,13 +147,13 @@ class Tracker:
         raise AssertionError("the loop above has no end")
 
     async def reload(self, connections: Connections, group: asyncio.TaskGroup) -> list[Position]:
-        """Read accounts, positions and unassigned quantities; gives the positions new to us."""
+        """Read accounts, positions and unassigned quantities; gives what has to be compared."""
         self._touched.clear()
         connections.keep(group, await self._accounts.load_all())
         recorded = await self._positions.load_open()
         unassigned = await self._positions.unassigned()
         known = set(self._portfolio.positions)
-        fresh = [p for p in recorded if p.id not in known | self._touched]
+        fresh = [p for p in recorded if self._is_news(p)]
         last = await self._closes.last_requests([p.id for p in fresh])
         self._board.trading_paused = await self._switches.trading_paused()
         # From here on nothing waits. What others wrote during the reads is newer than the reads.
@@ -169,6 +169,11 @@ class Tracker:
         connections.watch(group, self._book.keys())
         return [p for p in fresh if p.id not in self._touched]
 
+    def _is_news(self, position: Position) -> bool:
+        """Recorded since the last look, or with other legs than then: it has to be compared."""
+        old = self._portfolio.positions.get(position.id)
+        return old is None or old.components != position.components
+
     def put(self, position: Position) -> None:
         """Show the position as somebody has just stored it."""
         self._touched.add(position.id)
@@ -178,6 +183,11 @@ class Tracker:
             self._put(position)
 
     def _put(self, position: Position) -> None:
+        old = self._portfolio.positions.get(position.id)
+        if old is not None and {c.id for c in old.components} != {
+            c.id for c in position.components
+        }:
+            self._portfolio.syncs.pop(position.id, None)
         if self._portfolio.put(position):
             self._book.put(self._portfolio.positions[position.id])
             self.mark((position.id,))

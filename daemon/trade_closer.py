@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -62,7 +63,10 @@ class TradeCloser:
             if request.id not in self._running:
                 task = group.create_task(self.close_position(request), name=f"close {request.id}")
                 self._running[request.id] = task
-                task.add_done_callback(lambda _, close_id=request.id: self._running.pop(close_id))
+                task.add_done_callback(partial(self._forget, request.id))
+
+    def _forget(self, close_id: CloseId, _task: asyncio.Task[None]) -> None:
+        del self._running[close_id]
 
     async def close_position(self, request: CloseRequest) -> None:
         """Close one position by one request: reduce-only, own share only, to a verified end."""

@@ -184,6 +184,8 @@ class Book:
         currency = next(iter(coins)) if len(coins) == 1 else "USD"
         if len(coins) > 1 and not coins <= _DOLLARS:
             faults.append(f"no common valuation of {', '.join(sorted(coins))}")
+        if not position.components:
+            faults.append("no components are recorded yet")
         incomplete = "; ".join(faults) or None
         return Valuation(None if incomplete else total, currency, oldest, incomplete, legs)
 

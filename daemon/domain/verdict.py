@@ -161,6 +161,8 @@ def _judge_position(
     buckets: Mapping[BucketKey, _Bucket],
     readings: Mapping[SymbolKey, Reading],
 ) -> PositionSync:
+    if not position.components:
+        return PositionSync(Verdict.UNVERIFIED, "no components are recorded yet", None, {})
     legs: dict[ComponentId, LegSync] = {}
     doubts: list[str] = []
     read_at: list[datetime] = []
