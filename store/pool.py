@@ -72,6 +72,17 @@ async def connect(url: str) -> Connection:
         return await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT, server_settings=settings)
 
 
+async def close(connection: Connection | None) -> None:
+    """Close a connection of one's own; cut it if the server does not answer."""
+    if connection is None:
+        return
+    try:
+        await connection.close(timeout=_CLOSE_TIMEOUT)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        # It may be dead already: closing has nothing more to achieve.
+        connection.terminate()
+
+
 class Database:
     """Statements on pooled connections; a lost one is replaced when the server is back."""
 

@@ -1,4 +1,4 @@
-"""Sealing of API secrets: AES-256-GCM, bound to the account, under a key kept out of the database."""
+"""Sealing of API secrets: AES-256-GCM, bound to the account, by a key outside the database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ def read_or_make_seal_key(path: Path) -> SealKey:
     The file appears whole or not at all: half a key would lock every account out for ever.
     """
     if not path.exists():
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, "wb") as file:

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-
 from positiond.store.embedded import EmbeddedPostgres
 from positiond.store.migrate import migrate
 from positiond.store.sealing import SealKey

@@ -193,6 +193,14 @@ CREATE TABLE close_legs (
     PRIMARY KEY (close_id, component_id)
 );
 
+-- Requests as they are read: one row per leg (or one without), legs as recorded.
+CREATE VIEW close_request_legs AS
+SELECT r.*, p.account_id, l.component_id, l.open_at_acceptance, l.outcome, l.filled,
+       l.average_price, l.detail AS leg_detail, c.ordinal AS leg_ordinal
+FROM close_requests r
+JOIN synthetic_positions p ON p.id = r.position_id
+LEFT JOIN (close_legs l JOIN position_components c ON c.id = l.component_id) ON l.close_id = r.id;
+
 CREATE TABLE close_orders (
     id            uuid PRIMARY KEY,
     ordinal       bigint GENERATED ALWAYS AS IDENTITY,
@@ -278,7 +286,6 @@ CREATE TABLE idempotency_keys (
     created_at  timestamptz NOT NULL,
     PRIMARY KEY (user_id, key)
 );
-CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
 -- --- the journal and the switches ----------------------------------------------------------
 

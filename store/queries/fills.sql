@@ -1,0 +1,46 @@
+-- name: component
+-- One component.
+SELECT id AS component_id, position_id, category, symbol, side,
+       expected_quantity, closed_quantity, entry_price
+FROM position_components
+WHERE id = $1;
+
+-- name: insert_executions
+-- Book executions that are not booked yet; only those come back.
+INSERT INTO executions (account_id, exec_id, close_order_id, category, symbol, order_id, link_id,
+                        side, price, quantity, fee, fee_coin, exec_type, create_type,
+                        executed_at, seq)
+SELECT $1, v.exec_id, $2, $3, $4, v.order_id, v.link_id, $5, v.price, v.quantity, v.fee,
+       v.fee_coin, v.exec_type, v.create_type, v.executed_at, v.seq
+FROM unnest($6::text[], $7::text[], $8::text[], $9::numeric[], $10::numeric[], $11::numeric[],
+            $12::text[], $13::text[], $14::text[], $15::timestamptz[], $16::bigint[])
+    AS v (exec_id, order_id, link_id, price, quantity, fee,
+          fee_coin, exec_type, create_type, executed_at, seq)
+ORDER BY v.exec_id
+ON CONFLICT (account_id, exec_id) DO NOTHING
+RETURNING exec_id;
+
+-- name: raise_order_fill
+-- Raise an order's fill; its average price is that of its own executions.
+UPDATE close_orders o
+SET filled = o.filled + $2,
+    average_price = (
+        SELECT trim_scale(sum(e.price * e.quantity) / sum(e.quantity))
+        FROM executions e
+        WHERE e.close_order_id = o.id
+    )
+WHERE o.id = $1;
+
+-- name: raise_closed_quantity
+-- Raise what is closed of a component.
+UPDATE position_components SET closed_quantity = closed_quantity + $2 WHERE id = $1;
+
+-- name: add_to_ledger
+-- Add fees paid and P&L realized to a position.
+UPDATE synthetic_positions
+SET fees = fees + $2, realized_pnl = realized_pnl + $3
+WHERE id = $1;
+
+-- name: close_order
+-- One order as it stands.
+SELECT * FROM close_orders WHERE id = $1;

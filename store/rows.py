@@ -1,0 +1,83 @@
+"""Rows of the database turned into values of the domain, and buckets into columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from ..daemon.domain.model import (
+    AccountId,
+    BucketKey,
+    Category,
+    Component,
+    ComponentId,
+    Environment,
+    Position,
+    PositionId,
+    PositionStatus,
+    Side,
+    UserId,
+)
+from .pool import Row
+
+
+def component(row: Row) -> Component:
+    return Component(
+        id=ComponentId(row["component_id"]),
+        position_id=PositionId(row["position_id"]),
+        category=Category(row["category"]),
+        symbol=row["symbol"],
+        side=Side(row["side"]),
+        quantity=row["expected_quantity"],
+        closed_quantity=row["closed_quantity"],
+        entry_price=row["entry_price"],
+    )
+
+
+def positions(rows: Iterable[Row]) -> list[Position]:
+    """Positions from rows of one component each; a position's rows follow one another."""
+    return [_position(list(group)) for _, group in groupby(rows, key=itemgetter("id"))]
+
+
+def _position(rows: Sequence[Row]) -> Position:
+    row = rows[0]
+    return Position(
+        id=PositionId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        user_id=UserId(row["user_id"]),
+        environment=Environment(row["environment"]),
+        name=row["name"],
+        external_id=row["external_id"],
+        note=row["note"],
+        tags=tuple(row["tags"]),
+        status=PositionStatus(row["status"]),
+        is_altered=row["is_altered"],
+        opened_at=row["opened_at"],
+        closed_at=row["closed_at"],
+        verified_at=row["verified_at"],
+        unrealized_pnl=row["unrealized_pnl"],
+        pnl_at=row["pnl_at"],
+        fees=row["fees"],
+        funding=row["funding"],
+        realized_pnl=row["realized_pnl"],
+        components=tuple(
+            component({**row, "position_id": row["id"]}) for row in rows if row["component_id"]
+        ),
+    )
+
+
+def bucket(row: Row) -> BucketKey:
+    return BucketKey(
+        AccountId(row["account_id"]), Category(row["category"]), row["symbol"], row["position_idx"]
+    )
+
+
+def bucket_columns(keys: Sequence[BucketKey]) -> tuple[list[object], ...]:
+    """Buckets as parallel arrays: account, category, symbol, positionIdx."""
+    return (
+        [key.account_id for key in keys],
+        [key.category for key in keys],
+        [key.symbol for key in keys],
+        [key.position_idx for key in keys],
+    )

@@ -1,0 +1,62 @@
+"""The whole store behind one door."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from .accounts import Accounts
+from .changes import Changes
+from .closes import Closes
+from .journal import Journal
+from .leadership import HeldEpoch, Leadership
+from .migrate import check_schema
+from .people import People
+from .pool import open_pool
+from .positions import Positions
+from .sealing import Sealer, SealKey
+from .switches import Switches
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What the loops and the HTTP floor know as ports, on one database."""
+
+    positions: Positions
+    closes: Closes
+    accounts: Accounts
+    people: People
+    switches: Switches
+    changes: Changes
+    leadership: Leadership
+    journal: Journal
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, seal_key: SealKey, older_keys: Sequence[SealKey] = ()
+) -> AsyncIterator[Store]:
+    """Connect and check the schema. Secrets are sealed with `seal_key`; older keys only unseal.
+
+    StoreUnavailable if nobody answers; SchemaMismatch unless `migrate` has brought the schema to
+    exactly this version.
+    """
+    async with open_pool(url) as database:
+        async with database.transaction() as connection:
+            await check_schema(connection)
+        held = HeldEpoch()
+        changes = Changes(url)
+        try:
+            yield Store(
+                positions=Positions(database),
+                closes=Closes(database, held),
+                accounts=Accounts(database, Sealer((seal_key, *older_keys))),
+                people=People(database),
+                switches=Switches(database),
+                changes=changes,
+                leadership=Leadership(url, held),
+                journal=Journal(database),
+            )
+        finally:
+            await changes.close()
