@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import difflib
 import ipaddress
 from collections.abc import Callable, Mapping
@@ -47,6 +46,7 @@ class HttpConfig:
     host: str
     port: int
     public_url: str
+    behind_proxy: bool
 
     @property
     def is_secure(self) -> bool:
@@ -131,7 +131,7 @@ def effective(config: Config) -> dict[str, str]:
         "POSITIOND_HTTP_HOST": config.http.host,
         "POSITIOND_HTTP_PORT": str(config.http.port),
         "POSITIOND_PUBLIC_URL": config.http.public_url,
-        "POSITIOND_BEHIND_PROXY": "0" if _is_loopback(config.http.host) else "1",
+        "POSITIOND_BEHIND_PROXY": str(int(config.http.behind_proxy)),
         "POSITIOND_SEAL_KEY": f"file {config.seal.key_file}" if config.seal.key is None else "***",
         "POSITIOND_PAPER_URL": "unset",
         "POSITIOND_SWEEP_MINUTES": str(config.loops.sweep_minutes),
@@ -218,12 +218,14 @@ class _Sources:
         text = self.text("POSITIOND_SEAL_KEY")
         if text is None:
             return None
+        is_hex = len(text) == 2 * _SEAL_KEY_BYTES
         try:
-            key = base64.b64decode(text, validate=True)
-        except binascii.Error:
+            key = bytes.fromhex(text) if is_hex else base64.b64decode(text, validate=True)
+        except ValueError:
             key = b""
         if len(key) != _SEAL_KEY_BYTES:
-            self._fault("POSITIOND_SEAL_KEY", f"not {_SEAL_KEY_BYTES} bytes in base64")
+            wanted = f"{_SEAL_KEY_BYTES} bytes, as base64 or hexadecimal digits"
+            self._fault("POSITIOND_SEAL_KEY", f"not {wanted}")
         return key
 
     def http(self) -> HttpConfig:
@@ -237,7 +239,7 @@ class _Sources:
                 "reverse proxy with TLS in front and set POSITIOND_BEHIND_PROXY=1",
             )
         public_url = self.url("POSITIOND_PUBLIC_URL", ("http", "https"))
-        return HttpConfig(host, port, public_url or f"http://localhost:{port}")
+        return HttpConfig(host, port, public_url or f"http://localhost:{port}", behind_proxy)
 
     def hosts(self) -> Mapping[Environment, Hosts]:
         hosts = {Environment(name): value for name, value in HOSTS.items()}

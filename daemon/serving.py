@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
 import structlog
 
 from . import logs
-from .config import Config, credential_reader, effective, load
+from .config import Config, LogConfig, credential_reader, effective, load
+from .domain.errors import InvalidInput
 from .presence import present
 from .settings import SETTINGS
 from .supervise import stop_on_signals
@@ -52,7 +53,7 @@ def run_serve(args: argparse.Namespace) -> int:
 
 
 def add_paper_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..bybit.paper.command import add_paper_arguments as add
+    from ..bybit.paper.options import add_paper_arguments as add
 
     add(parser)
     _add_with_parent(parser)
@@ -60,15 +61,20 @@ def add_paper_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_paper(args: argparse.Namespace) -> int:
     """Run the paper exchange until SIGTERM or SIGINT; its URL is the one line on stdout."""
-    from ..bybit.paper.command import run_paper as run
+    from ..bybit.paper.options import OptionError, PaperOptions
 
-    data_dir = Path(args.data)
+    try:
+        options = PaperOptions.of(args)
+    except OptionError as error:
+        raise InvalidInput("bad-option", str(error)) from error
+    logs.configure(LogConfig(level="warning", format="console"))
+    from ..bybit.paper import server
 
-    async def exchange(stop: asyncio.Event) -> None:
-        with present(data_dir, "paper"):
-            await run(args, stop=stop, on_ready=lambda url: print(url, flush=True))
+    async def exchange(_stop: asyncio.Event) -> None:
+        with present(options.data, "paper") if options.data else contextlib.nullcontext():
+            await server.run_paper(options, on_ready=lambda url: print(url, flush=True))
 
-    asyncio.run(until_stopped(exchange, with_parent=args.with_parent))
+    asyncio.run(until_stopped(exchange, patience=0, with_parent=args.with_parent))
     return 0
 
 
@@ -100,9 +106,12 @@ def settings_table() -> list[str]:
 
 
 async def until_stopped(
-    run: Callable[[asyncio.Event], Awaitable[None]], *, with_parent: bool = False
+    run: Callable[[asyncio.Event], Awaitable[None]],
+    *,
+    patience: float = STOP_WITHIN,
+    with_parent: bool = False,
 ) -> None:
-    """Run with a stop event that signals set; cancelled when a stop takes longer than STOP_WITHIN.
+    """Run with a stop event that signals set; cancelled if it then lasts longer than `patience`.
 
     `with_parent`: the end of stdin is a stop too, so that nothing outlives whoever started it.
     """
@@ -112,18 +121,19 @@ async def until_stopped(
             _stop_at_end_of_input(stop)
         async with asyncio.TaskGroup() as group:
             main = group.create_task(_awaited(run(stop)), name="main")
-            patience = group.create_task(_cancel_when_late(main, stop), name="patience")
-            main.add_done_callback(lambda _: patience.cancel())
+            late = group.create_task(_cancel_when_late(main, stop, patience), name="patience")
+            main.add_done_callback(lambda _: late.cancel())
 
 
 async def _awaited(result: Awaitable[None]) -> None:
     await result
 
 
-async def _cancel_when_late(main: asyncio.Task[None], stop: asyncio.Event) -> None:
+async def _cancel_when_late(main: asyncio.Task[None], stop: asyncio.Event, patience: float) -> None:
     await stop.wait()
-    await asyncio.sleep(STOP_WITHIN)
-    _log.error("stopping took too long; cancelled", seconds=STOP_WITHIN)
+    if patience > 0:
+        await asyncio.sleep(patience)
+        _log.error("stopping took too long; cancelled", seconds=patience)
     main.cancel()
 
 

@@ -45,7 +45,7 @@ SETTINGS: Final = (
     Setting(
         "POSITIOND_SEAL_KEY",
         "made in the data directory",
-        "32 bytes, base64: the key that seals Bybit secrets in the database",
+        "32 bytes, as base64 or 64 hexadecimal digits: seals Bybit secrets in the database",
         is_secret=True,
     ),
     Setting("POSITIOND_PAPER_URL", "unset", "base URL of the paper exchange (`paper` accounts)"),
