@@ -18,7 +18,7 @@ def _usual() -> wait_base:
 
 
 def _after_refusal() -> wait_base:
-    return wait_exponential_jitter(initial=5.0, max=60.0, jitter=5.0)
+    return wait_exponential_jitter(multiplier=5.0, max=60.0, jitter=5.0)
 
 
 @dataclass(frozen=True, slots=True)
