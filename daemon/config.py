@@ -160,7 +160,7 @@ class _Sources:
         known = {setting.name for setting in SETTINGS}
         for name in sorted(self._environ):
             if name.startswith(PREFIX) and name not in known | READ_ELSEWHERE:
-                close = difflib.get_close_matches(name, known, n=1)
+                close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
                 hint = f"; did you mean {close[0]}?" if close else "; `positiond config` lists all"
                 self._faults.append(f"{name}: no such setting{hint}")
         if self._faults:
