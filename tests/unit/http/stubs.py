@@ -1,0 +1,424 @@
+"""In-memory ports and builders for the HTTP floor's tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+from argon2 import PasswordHasher
+from positiond.daemon.domain.errors import Conflict, InvalidInput, NotFound
+from positiond.daemon.domain.model import (
+    Account,
+    AccountId,
+    BucketKey,
+    Category,
+    CloseId,
+    CloseOrderId,
+    Component,
+    ComponentId,
+    Credentials,
+    Environment,
+    NewPosition,
+    Position,
+    PositionId,
+    PositionStatus,
+    PriceBasis,
+    Side,
+    UserId,
+    Verdict,
+)
+from positiond.daemon.domain.orders import (
+    AcceptedClose,
+    CloseOrder,
+    CloseRequest,
+    LegOutcome,
+    LegResult,
+    OrderState,
+    RequestState,
+)
+from positiond.daemon.domain.people import ApiToken, Identity, Scope, TokenId, User
+from positiond.daemon.domain.services import CloseStatus, Readiness
+from positiond.daemon.domain.views import FeedState, LegView, PositionView
+from positiond.http.hub import Hub
+from positiond.http.passwords import Passwords
+from positiond.http.services import Services
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+FEED = FeedState("live", "live", NOW, trading_paused=False)
+
+# Parameters that would be far too weak in use; a test is not there to spend 64 MiB.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def uuid_of(text: str) -> UUID:
+    """The same id for the same words."""
+    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+
+
+ALICE = User(UserId(uuid_of("alice")), "alice")
+BOB = User(UserId(uuid_of("bob")), "bob")
+
+
+def account_of(user: User) -> Account:
+    return Account(
+        AccountId(uuid_of(f"account of {user.username}")),
+        user.id,
+        f"{user.username}'s",
+        Environment.PAPER,
+        f"key-of-{user.username}-wxyz",
+    )
+
+
+def leg_view(
+    name: str = "BTCUSDT",
+    *,
+    position: str = "pair",
+    quantity: str = "0.5",
+    entry: str = "100",
+    price: str | None = "110",
+    difference: str | None = "0",
+) -> LegView:
+    component = Component(
+        ComponentId(uuid_of(f"{position}/{name}")),
+        PositionId(uuid_of(position)),
+        Category.LINEAR,
+        name,
+        Side.BUY,
+        Decimal(quantity),
+        Decimal(0),
+        Decimal(entry),
+    )
+    mark = None if price is None else Decimal(price)
+    return LegView(
+        component=component,
+        price=mark,
+        price_basis=PriceBasis.MARK,
+        price_at=None if mark is None else NOW,
+        unrealized_pnl=None
+        if mark is None
+        else component.quantity * (mark - component.entry_price),
+        actual=None if difference is None else component.quantity + Decimal(difference),
+        difference=None if difference is None else Decimal(difference),
+    )
+
+
+def position_view(
+    name: str = "pair",
+    *,
+    owner: User = ALICE,
+    status: PositionStatus = PositionStatus.ACTIVE,
+    legs: tuple[LegView, ...] | None = None,
+    verdict: Verdict = Verdict.IN_SYNC,
+    verdict_reason: str | None = None,
+    last_close: CloseRequest | None = None,
+    opened_at: datetime = NOW,
+) -> PositionView:
+    legs = (leg_view(position=name),) if legs is None else legs
+    pnls = [leg.unrealized_pnl for leg in legs]
+    known = [pnl for pnl in pnls if pnl is not None]
+    total = sum(known, Decimal(0)) if len(known) == len(pnls) else None
+    position = Position(
+        id=PositionId(uuid_of(name)),
+        account_id=account_of(owner).id,
+        user_id=owner.id,
+        environment=Environment.PAPER,
+        name=name,
+        external_id=None,
+        note="",
+        tags=(),
+        status=status,
+        is_altered=verdict is Verdict.ALTERED,
+        opened_at=opened_at,
+        closed_at=NOW if status is PositionStatus.CLOSED else None,
+        verified_at=NOW,
+        unrealized_pnl=None,
+        pnl_at=None,
+        fees=Decimal("0.10"),
+        funding=Decimal(0),
+        realized_pnl=Decimal(0),
+        components=tuple(leg.component for leg in legs),
+    )
+    return PositionView(
+        position=position,
+        legs=legs,
+        verdict=verdict,
+        verdict_reason=verdict_reason,
+        unrealized_pnl=total,
+        pnl_currency="USDT",
+        pnl_at=NOW,
+        pnl_incomplete=None if total is not None else "BTCUSDT has no fresh price",
+        verified_at=NOW,
+        last_close=last_close,
+    )
+
+
+def priced(name: str, price: str, *, owner: User = ALICE) -> PositionView:
+    return position_view(name, owner=owner, legs=(leg_view(position=name, price=price),))
+
+
+def close_request(
+    position: str = "pair", state: RequestState = RequestState.FAILED, code: str | None = "residual"
+) -> CloseRequest:
+    component = ComponentId(uuid_of(f"{position}/BTCUSDT"))
+    return CloseRequest(
+        id=CloseId(uuid_of(f"close of {position}")),
+        position_id=PositionId(uuid_of(position)),
+        account_id=account_of(ALICE).id,
+        requested_by=ALICE.id,
+        state=state,
+        code=code,
+        detail=None,
+        open_at_acceptance={component: Decimal("0.5")},
+        legs=(LegResult(component, LegOutcome.RESIDUAL, Decimal("0.3"), Decimal("109.5"), "part"),),
+        created_at=NOW,
+        expires_at=NOW + timedelta(minutes=15),
+        ended_at=None if state.is_open else NOW + timedelta(seconds=3),
+    )
+
+
+def close_order(position: str = "pair") -> CloseOrder:
+    return CloseOrder(
+        id=CloseOrderId(uuid_of("order")),
+        close_id=CloseId(uuid_of(f"close of {position}")),
+        component_id=ComponentId(uuid_of(f"{position}/BTCUSDT")),
+        bucket=BucketKey(account_of(ALICE).id, Category.LINEAR, "BTCUSDT", 0),
+        attempt=1,
+        link_id="pd-0123",
+        side=Side.SELL,
+        quantity=Decimal("0.5"),
+        state=OrderState.TERMINAL,
+        order_id="venue-1",
+        signed_at=NOW,
+        dies_at=NOW + timedelta(seconds=5),
+        filled=Decimal("0.3"),
+        average_price=Decimal("109.5"),
+        status="cancelled",
+        detail=None,
+        created_at=NOW,
+    )
+
+
+@dataclass
+class StubBoard:
+    shown: dict[UserId, list[PositionView]] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+    async def views(
+        self,
+        user_id: UserId,
+        statuses: frozenset[PositionStatus],
+        account_id: AccountId | None = None,
+    ) -> list[PositionView]:
+        return [
+            view
+            for view in self.shown.get(user_id, [])
+            if view.position.status in statuses and account_id in (None, view.position.account_id)
+        ]
+
+    async def view(self, user_id: UserId, position_id: PositionId) -> PositionView | None:
+        views = self.shown.get(user_id, [])
+        return next((view for view in views if view.position.id == position_id), None)
+
+    def open_views(self, user_id: UserId) -> list[PositionView]:
+        views = self.shown.get(user_id, [])
+        return [view for view in views if view.position.status is not PositionStatus.CLOSED]
+
+    def feed_state(self, user_id: UserId) -> FeedState:
+        return FEED
+
+    def readiness(self) -> Readiness:
+        return Readiness(self.reasons)
+
+
+@dataclass
+class StubRecorder:
+    recorded: list[tuple[UserId, NewPosition]] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def record(self, user_id: UserId, position: NewPosition) -> tuple[PositionView, bool]:
+        if self.error is not None:
+            raise self.error
+        if position.account_id != account_of(ALICE).id or user_id != ALICE.id:
+            raise NotFound("unknown-account", "There is no such account.", field="account_id")
+        is_new = all(position.external_id != known.external_id for _, known in self.recorded)
+        self.recorded.append((user_id, position))
+        return position_view(position.name), is_new
+
+
+@dataclass
+class StubCloseDesk:
+    """Accepts a close of `pair` by alice once; remembers idempotency keys."""
+
+    is_closed: bool = False
+    asked: list[tuple[str | None, str]] = field(default_factory=list)
+    cancel_error: Exception | None = None
+    keys: dict[str, str] = field(default_factory=dict)
+
+    async def request_close(
+        self,
+        user_id: UserId,
+        position_id: PositionId,
+        *,
+        idempotency_key: str | None,
+        fingerprint: str,
+    ) -> AcceptedClose:
+        pair = PositionId(uuid_of("pair"))
+        if user_id != ALICE.id or position_id != pair:
+            raise NotFound("unknown-position", "There is no such position.")
+        accepted = AcceptedClose(CloseId(uuid_of("close of pair")), pair, is_new=not self.asked)
+        if idempotency_key is not None and idempotency_key in self.keys:
+            if self.keys[idempotency_key] != fingerprint:
+                raise InvalidInput("idempotency-key-reused", "That key was another request's.")
+            return accepted
+        if self.is_closed:
+            raise Conflict("already-closed", "The position is closed.")
+        if idempotency_key is not None:
+            self.keys[idempotency_key] = fingerprint
+        self.asked.append((idempotency_key, fingerprint))
+        return accepted
+
+    async def status(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
+        if user_id != ALICE.id or close_id != CloseId(uuid_of("close of pair")):
+            raise NotFound("unknown-close", "There is no such close request.")
+        return CloseStatus(close_request(), (close_order(),))
+
+    async def cancel(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
+        status = await self.status(user_id, close_id)
+        if self.cancel_error is not None:
+            raise self.cancel_error
+        return CloseStatus(replace(status.request, state=RequestState.CANCELLED), ())
+
+
+@dataclass
+class StubPeople:
+    """Users `alice` and `bob`, password `correct horse`."""
+
+    stored: dict[str, tuple[User, str]] = field(
+        default_factory=lambda: {
+            user.username: (user, CHEAP.hash("correct horse")) for user in (ALICE, BOB)
+        }
+    )
+    sessions: dict[bytes, tuple[User, datetime]] = field(default_factory=dict)
+    bearers: dict[bytes, Identity] = field(default_factory=dict)
+    tickets: dict[bytes, tuple[User, datetime]] = field(default_factory=dict)
+    error: Exception | None = None
+    asked: int = 0
+    """How often a bearer was looked up."""
+
+    async def user_for_sign_in(self, username: str) -> tuple[User, str] | None:
+        return self.stored.get(username)
+
+    async def open_session(
+        self, user_id: UserId, token_hash: bytes, now: datetime, expires_at: datetime
+    ) -> None:
+        user = next(user for user, _ in self.stored.values() if user.id == user_id)
+        self.sessions[token_hash] = (user, expires_at)
+
+    async def session(self, token_hash: bytes, now: datetime) -> Identity | None:
+        if self.error is not None:
+            raise self.error
+        user, expires_at = self.sessions.get(token_hash, (ALICE, now))
+        return Identity(user, Scope.TRADE, by_session=True) if expires_at > now else None
+
+    async def end_session(self, token_hash: bytes) -> None:
+        self.sessions.pop(token_hash, None)
+
+    async def bearer(self, token_hash: bytes, now: datetime) -> Identity | None:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self.bearers.get(token_hash)
+
+    async def ticket(self, ticket_hash: bytes, now: datetime) -> User | None:
+        user, expires_at = self.tickets.get(ticket_hash, (ALICE, now))
+        return user if expires_at > now else None
+
+    async def add_user(self, username: str, password_hash: str) -> User:
+        user = User(UserId(uuid_of(username)), username)
+        self.stored[username] = (user, password_hash)
+        return user
+
+    async def set_password(self, username: str, password_hash: str) -> None:
+        user, _ = self.stored[username]
+        self.stored[username] = (user, password_hash)
+        self.sessions = {key: held for key, held in self.sessions.items() if held[0] != user}
+
+    async def users(self) -> Sequence[User]:
+        return [user for user, _ in self.stored.values()]
+
+    async def create_token(
+        self, user_id: UserId, label: str, scope: Scope, token_hash: bytes
+    ) -> ApiToken:
+        user = next(user for user, _ in self.stored.values() if user.id == user_id)
+        self.bearers[token_hash] = Identity(user, scope, by_session=False)
+        return ApiToken(TokenId(uuid4()), user_id, label, scope, NOW, None, None)
+
+    async def tokens(self, user_id: UserId) -> Sequence[ApiToken]:
+        return []
+
+    async def revoke_token(self, user_id: UserId, token_id: TokenId) -> None:
+        self.bearers.clear()
+
+    async def create_ticket(
+        self, user_id: UserId, ticket_hash: bytes, expires_at: datetime
+    ) -> None:
+        user = next(user for user, _ in self.stored.values() if user.id == user_id)
+        self.tickets[ticket_hash] = (user, expires_at)
+
+
+class StubAccounts:
+    async def add(
+        self, user_id: UserId, label: str, environment: Environment, credentials: Credentials
+    ) -> Account:
+        return Account(AccountId(uuid4()), user_id, label, environment, credentials.key)
+
+    async def of_user(self, user_id: UserId) -> Sequence[Account]:
+        return [account_of(user) for user in (ALICE, BOB) if user.id == user_id]
+
+    async def load_all(self) -> list[tuple[Account, Credentials]]:
+        return [(account_of(user), Credentials("key", "secret")) for user in (ALICE, BOB)]
+
+    async def remove(self, account_id: AccountId) -> None:
+        return None
+
+
+@dataclass
+class Clock:
+    """Time that moves only when told to."""
+
+    at: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class House:
+    """Everything behind a test's application, within reach of the test."""
+
+    board: StubBoard = field(default_factory=StubBoard)
+    recorder: StubRecorder = field(default_factory=StubRecorder)
+    desk: StubCloseDesk = field(default_factory=StubCloseDesk)
+    people: StubPeople = field(default_factory=StubPeople)
+    accounts: StubAccounts = field(default_factory=StubAccounts)
+    hub: Hub = field(default_factory=Hub)
+    clock: Clock = field(default_factory=Clock)
+
+    def services(self) -> Services:
+        return Services(
+            board=self.board,
+            recorder=self.recorder,
+            closes=self.desk,
+            people=self.people,
+            accounts=self.accounts,
+            hub=self.hub,
+            passwords=Passwords(CHEAP),
+            now=self.clock,
+        )
