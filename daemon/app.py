@@ -15,7 +15,7 @@ from ..http.app import build_app, serving
 from ..http.hub import Hub
 from ..http.services import HttpSettings
 from ..store.embedded import EmbeddedPostgres
-from ..store.store import open_store
+from ..store.store import unconnected_store
 from .config import Config
 from .presence import make_data_dir
 from .sdnotify import Notifier
@@ -51,7 +51,7 @@ async def serve(
             url = embedded.url
             loops["embedded postgres"] = embedded.keep_running
         # The store outlives the gateway: a close that is cut off still stores how it stands.
-        store = await stack.enter_async_context(open_store(url, seal_key(config)))
+        store = await stack.enter_async_context(unconnected_store(url, seal_key(config)))
         gateway = await stack.enter_async_context(open_gateway(config.hosts))
         hub = Hub()
         daemon = Daemon(config.loops, store, gateway, hub, url)

@@ -113,11 +113,11 @@ class Database:
 
 @asynccontextmanager
 async def open_pool(url: str, size: int = 10) -> AsyncIterator[Database]:
-    """Connect; StoreUnavailable at once if nobody answers."""
+    """A pool that connects with its first statement, so that it opens without a server too."""
     with translated():
         pool = await asyncpg.create_pool(
             url,
-            min_size=1,
+            min_size=0,
             max_size=size,
             timeout=_CONNECT_TIMEOUT,
             command_timeout=_COMMAND_TIMEOUT,

@@ -45,6 +45,19 @@ async def open_store(
     async with open_pool(url) as database:
         async with database.transaction() as connection:
             await check_schema(connection)
+    async with unconnected_store(url, seal_key, older_keys) as store:
+        yield store
+
+
+@asynccontextmanager
+async def unconnected_store(
+    url: str, seal_key: SealKey, older_keys: Sequence[SealKey] = ()
+) -> AsyncIterator[Store]:
+    """The store before its database answers; every call connects, or says StoreUnavailable.
+
+    For a daemon that serves its pages meanwhile, and migrates the schema itself.
+    """
+    async with open_pool(url) as database:
         held = HeldEpoch()
         changes = Changes(url)
         try:

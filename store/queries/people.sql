@@ -50,9 +50,9 @@ DELETE FROM sessions WHERE token_hash = $1;
 -- name: bearer
 -- Whose token it is unless it was revoked; its use is noted at most once a minute.
 WITH noted AS (
-    UPDATE api_tokens SET last_used_at = $2
+    UPDATE api_tokens SET last_used_at = $2::timestamptz
     WHERE token_hash = $1 AND revoked_at IS NULL
-      AND coalesce(last_used_at <= $2 - interval '1 minute', true)
+      AND coalesce(last_used_at <= $2::timestamptz - interval '1 minute', true)
 )
 SELECT u.id, u.username, t.scope
 FROM api_tokens t

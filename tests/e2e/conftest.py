@@ -1,0 +1,34 @@
+"""Fixtures of the end-to-end tests."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from positiond.bybit.paper.server import PaperServer
+
+from tests.e2e.world import Trader, World, a_world, daemon, trading
+
+
+@pytest.fixture
+async def paper() -> AsyncIterator[PaperServer]:
+    async with PaperServer(seed=11) as server:
+        yield server
+
+
+@pytest.fixture
+async def world(postgres_url: str, paper: PaperServer) -> AsyncIterator[World]:
+    with tempfile.TemporaryDirectory() as directory:
+        async with a_world(postgres_url, Path(directory), paper) as made:
+            yield made
+
+
+@pytest.fixture
+async def trader(world: World) -> AsyncIterator[Trader]:
+    """A user with one account, on a running daemon."""
+    async with daemon(world):
+        user = await world.user("alice")
+        async with trading(world, user, "main") as made:
+            yield made
