@@ -111,8 +111,7 @@ class Control:
         if mark <= 0:
             raise ValueError("mark must be above 0")
         category, symbol = _category(body), str(body["symbol"])
-        self._venue.engine.set_mark(category, symbol, mark)
-        self._venue.commit()
+        self._venue.set_mark(category, symbol, mark)
         return {"symbol": symbol, "mark": format(mark, "f")}
 
     def _force(self, body: Mapping[str, Any], forced: Forced) -> Mapping[str, Any]:

@@ -43,7 +43,7 @@ def apply_fill(
     open_fee = money(position.open_fee * closed / position.size)
     rest = replace(
         position,
-        size=position.size - closed,
+        size=plain(position.size - closed),
         open_fee=position.open_fee - open_fee,
         cur_realised=position.cur_realised + pnl - close_part,
         cum_realised=position.cum_realised + pnl - close_part,
@@ -60,7 +60,7 @@ def _grown(
     position: Position, side: Side, qty: Decimal, price: Decimal, fee: Decimal, now_ms: int
 ) -> Position:
     opening = position.side is None
-    size = position.size + qty
+    size = plain(position.size + qty)
     value = position.size * position.avg_price + qty * price
     return replace(
         position,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from ..vocab import ExecType
 from .book import Level
 from .model import ZERO, ClosedPnl, Execution, Order, Position
-from .netting import apply_fill, average, money
+from .netting import apply_fill, average, money, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def settle(
         position = replace(netted.position, seq=terms.seq)
         order = replace(
             order,
-            cum_qty=order.cum_qty + fill.qty,
+            cum_qty=plain(order.cum_qty + fill.qty),
             cum_value=order.cum_value + value,
             cum_fee=order.cum_fee + fee,
             updated_ms=terms.now_ms,
@@ -110,7 +110,7 @@ def _execution(
         order_type=order.order_type,
         order_price=order.price,
         order_qty=order.qty,
-        leaves_qty=order.qty - order.cum_qty,
+        leaves_qty=plain(order.qty - order.cum_qty),
         create_type=order.create_type,
         exec_type=terms.exec_type,
         price=fill.price,

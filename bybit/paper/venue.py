@@ -96,7 +96,14 @@ class Venue:
         return _wall_ms() + skew if skew else None
 
     def advance(self, now_ms: int) -> None:
-        """Lets happen what is due by `now_ms`, stores it, tells it."""
+        """Lets happen what is due by `now_ms`, stores it, tells it.
+
+        By steps, one for each moment at which something is due: what a listener plans in
+        answer to an event (a delayed frame) then still falls into its place.
+        """
+        while self.is_manual and (due := self.engine.next_ms()) is not None and due < now_ms:
+            self.engine.advance(due)
+            self.commit()
         self.engine.advance(now_ms)
         self.commit()
 
@@ -159,6 +166,12 @@ class Venue:
         if position.leverage == leverage:
             raise Refused(110043, "leverage not modified")
         self.books.put(replace(position, leverage=leverage, updated_ms=self.now_ms()))
+        self.commit()
+
+    def set_mark(self, category: Category, symbol: str, mark: Decimal) -> None:
+        """Pins a price, durably."""
+        self.engine.set_mark(category, symbol, mark)
+        self._store_prices()
         self.commit()
 
     def held(self, uid: Uid, category: Category, symbol: str, idx: int = 0) -> Position:
