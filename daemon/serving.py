@@ -41,12 +41,9 @@ def run_serve(args: argparse.Namespace) -> int:
     logs.configure(config.log)
     from .app import serve
 
-    def announce(url: str) -> None:
-        _log.info("serving", url=url)
-
     async def daemon(stop: asyncio.Event) -> None:
         with present(config.data_dir, "daemon"):
-            await serve(config, ready=announce, stop=stop)
+            await serve(config, stop=stop)
 
     asyncio.run(until_stopped(daemon, with_parent=args.with_parent))
     return 0

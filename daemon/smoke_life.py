@@ -217,7 +217,8 @@ class Life:
             await self._world.open_at_market(leg.symbol, leg.side.reverse, half)
             seen = await poll(position, lambda found: bool(found["is_altered"]))
             (row,) = [row for row in seen["components"] if row["symbol"] == leg.symbol]
-            step.note = f"{leg.symbol} {row['difference']}: {seen['verdict_reason']}"
+            cause = seen["verdict_reason"]
+            step.note = f"{leg.symbol} {row['difference']}{f': {cause}' if cause else ''}"
             if Decimal(row["difference"]) != -half:
                 raise SmokeFailed("wrong-difference", f"expected -{half}, shown {step.note}")
 
