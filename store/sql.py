@@ -9,7 +9,9 @@ from types import MappingProxyType
 from typing import Final
 
 # A query starts with `-- name: …`, then its purpose on one line, and runs to the next name.
-_QUERY = re.compile(r"^-- name: (\w+)\n-- (.+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
+_QUERY = re.compile(
+    r"^-- name: (\w+)\n-- ([^\n]+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 def parse(text: str) -> dict[str, str]:

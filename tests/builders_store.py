@@ -1,0 +1,133 @@
+"""Values for tests of the store, made with as few words as possible."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+from positiond.daemon.domain.model import (
+    Account,
+    BucketKey,
+    Category,
+    CloseId,
+    CloseOrderId,
+    Component,
+    Credentials,
+    Environment,
+    Fill,
+    NewComponent,
+    NewPosition,
+    Position,
+    Side,
+)
+from positiond.daemon.domain.orders import (
+    AcceptedClose,
+    CloseOrder,
+    LegOutcome,
+    LegResult,
+    OrderState,
+    RequestState,
+)
+from positiond.store.store import Store
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def leg(symbol: str, side: Side = Side.BUY, quantity: str = "1", entry: str = "100") -> NewComponent:
+    return NewComponent(Category.LINEAR, symbol, side, Decimal(quantity), Decimal(entry))
+
+
+async def add_account(store: Store, name: str = "ann") -> Account:
+    user = await store.people.add_user(name, "a hash")
+    credentials = Credentials(f"key-of-{name}", "the secret")
+    return await store.accounts.add(user.id, "main", Environment.PAPER, credentials)
+
+
+async def add_position(
+    store: Store, account: Account, *legs: NewComponent, external_id: str | None = None
+) -> Position:
+    new = NewPosition(account.id, "a pair", external_id, legs or (leg("BTCUSDT"),))
+    position, _ = await store.positions.record(new, {})
+    return position
+
+
+async def accept(
+    store: Store, position: Position, key: str | None = None, fingerprint: str = "close"
+) -> AcceptedClose:
+    return await store.closes.accept(
+        position.user_id,
+        position.id,
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        expires_at=NOW + 15 * MINUTE,
+        now=NOW,
+    )
+
+
+def order_of(close_id: CloseId, position: Position, component: Component) -> CloseOrder:
+    return CloseOrder(
+        id=store_order_id(),
+        close_id=close_id,
+        component_id=component.id,
+        bucket=BucketKey(position.account_id, component.category, component.symbol, 0),
+        attempt=1,
+        link_id=secrets.token_hex(12),
+        side=component.side.reverse,
+        quantity=component.open,
+        state=OrderState.PLANNED,
+        order_id=None,
+        signed_at=NOW,
+        dies_at=NOW + timedelta(seconds=5),
+        filled=Decimal(0),
+        average_price=None,
+        status=None,
+        detail=None,
+        created_at=NOW,
+    )
+
+
+def store_order_id() -> CloseOrderId:
+    return CloseOrderId(uuid4())
+
+
+def fill_of(
+    order: CloseOrder, exec_id: str, quantity: str, price: str = "110", fee: str = "0.1"
+) -> Fill:
+    return Fill(
+        exec_id=exec_id,
+        category=order.bucket.category,
+        symbol=order.bucket.symbol,
+        order_id="order-1",
+        link_id=order.link_id,
+        side=order.side,
+        price=Decimal(price),
+        quantity=Decimal(quantity),
+        fee=Decimal(fee),
+        fee_coin="USDT",
+        exec_type="Trade",
+        create_type="CreateByUser",
+        changes_size=True,
+        executed_at=NOW,
+        seq=1,
+    )
+
+
+async def sent_order(store: Store, position: Position) -> CloseOrder:
+    """An order of the position's first leg, written ahead. Needs leadership."""
+    accepted = await accept(store, position)
+    order = order_of(accepted.close_id, position, position.components[0])
+    await to_preflight(store, accepted.close_id)
+    await store.closes.write_ahead(accepted.close_id, RequestState.PREFLIGHT, [order])
+    return order
+
+
+async def to_preflight(store: Store, close_id: CloseId) -> None:
+    await store.closes.move_request(close_id, RequestState.ACCEPTED, RequestState.WAITING)
+    await store.closes.move_request(close_id, RequestState.WAITING, RequestState.PREFLIGHT)
+
+
+def flat(component: Component) -> LegResult:
+    return LegResult(component.id, LegOutcome.FLAT, component.open, Decimal(110), "flat")
