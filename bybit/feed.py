@@ -35,6 +35,7 @@ from .session import (
     SessionEvent,
     StreamSession,
     TopicRefused,
+    Unreadable,
     topics_per_request,
 )
 from .signing import Signer
@@ -146,7 +147,7 @@ class BybitMarketFeed:
                 self._tools.oddities.note(f"topic refused {event.topic}", event.reason)
             case AuthRefused() | Dead():
                 raise StreamCut(event.reason)
-            case Pong():
+            case Pong() | Unreadable():
                 pass
             case _:
                 assert_never(event)
@@ -250,6 +251,8 @@ class BybitAccountFeed:
                 raise StreamCut(f"topic {event.topic} refused: {event.reason}", is_refusal=True)
             case Dead():
                 raise StreamCut(event.reason)
+            case Unreadable():
+                self._resync_wanted = True
             case Pong():
                 pass
             case _:

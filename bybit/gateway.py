@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from ..daemon.domain.errors import InvalidInput
+from ..daemon.domain.errors import ExchangeRefused, InvalidInput
 from ..daemon.domain.model import Account, Category, Credentials, Environment, Instrument
 from . import translate, vocab
 from .clock import ServerClock
@@ -20,6 +20,7 @@ from .feed import BybitAccountFeed, BybitMarketFeed, StreamTools
 from .fields import Raw, WireError
 from .limits import AddressGate
 from .oddities import Oddities
+from .outcomes import PARAMETER_CODE
 from .reconnect import Persistence
 from .rest import Patience, Query, RestClient, unreadable
 from .signing import Signer
@@ -155,7 +156,13 @@ class BybitGateway:
         if category is not Category.SPOT:
             asked += [[*query, ("status", status.value)] for status in _OTHER_STATUSES]
         for one in asked:
-            raw = await client.pages(vocab.Path.INSTRUMENTS, one)
+            try:
+                raw = await client.pages(vocab.Path.INSTRUMENTS, one)
+            except ExchangeRefused as refusal:
+                # "symbol invalid" is how some categories say that there is none.
+                if refusal.ret_code != PARAMETER_CODE:
+                    raise
+                continue
             try:
                 found = [
                     _instrument(row, environment, category)

@@ -60,7 +60,12 @@ class Dead:
     reason: str
 
 
-SessionEvent = Ready | TopicRefused | AuthRefused | Dead | Push | Pong
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A frame was left out; on a private stream it may have been a fill."""
+
+
+SessionEvent = Ready | TopicRefused | AuthRefused | Dead | Unreadable | Push | Pong
 
 # Makes the arguments of an `auth` request: key, expiry, signature.
 Authenticate = Callable[[], tuple[str | int, ...]]
@@ -157,10 +162,10 @@ class StreamSession:
             found = read_frame(mapping(orjson.loads(frame), "the frame"))
         except orjson.JSONDecodeError:
             self._oddities.note("stream frame that is no JSON", "a frame was left out")
-            return ()
+            return (Unreadable(),)
         except WireError as error:
             self._oddities.note("stream frame of unknown kind", str(error))
-            return ()
+            return (Unreadable(),)
         match found:
             case Push() | Pong():
                 return (found,)

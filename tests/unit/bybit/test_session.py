@@ -17,6 +17,7 @@ from positiond.bybit.session import (
     SessionEvent,
     StreamSession,
     TopicRefused,
+    Unreadable,
     topics_per_request,
 )
 from positiond.bybit.vocab import Category
@@ -276,7 +277,7 @@ class TestBrokenFrames:
     def test_a_frame_of_no_sense_is_counted_and_ends_nothing(self, frame: str) -> None:
         talk = Talk("tickers.A")
         (request,) = talk.said()
-        assert list(talk.hear(frame)) == []
+        assert list(talk.hear(frame)) == [Unreadable()]
         assert sum(talk.oddities.counts.values()) == 1
         assert talk.ack(request) == [Ready()]
 

@@ -1,0 +1,59 @@
+"""A paper exchange with one account, and a gateway to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from positiond.bybit.exchange import BybitAccount
+from positiond.bybit.feed import BybitAccountFeed, BybitMarketFeed
+from positiond.bybit.gateway import BybitGateway, open_gateway
+from positiond.bybit.paper.server import PaperAccount, PaperServer
+from positiond.bybit.rest import Patience
+from positiond.bybit.vocab import Hosts
+from positiond.daemon.domain.model import Category, Credentials, Environment
+
+from . import stubs
+
+
+@dataclass
+class Venue:
+    """The paper exchange, the trader's account on it, and our door to it."""
+
+    paper: PaperServer
+    trader: PaperAccount
+    gateway: BybitGateway
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(self.trader.key, self.trader.secret)
+
+    @property
+    def account(self) -> BybitAccount:
+        return self.gateway.account(stubs.account(), self.credentials)
+
+    @property
+    def account_feed(self) -> BybitAccountFeed:
+        return self.gateway.account_feed(stubs.account(), self.credentials)
+
+    @property
+    def market_feed(self) -> BybitMarketFeed:
+        return self.gateway.market_feed(Environment.PAPER, Category.LINEAR)
+
+    def fault(self, kind: str, **spec: object) -> None:
+        venue = self.paper.venue
+        venue.faults.add({"kind": kind, **spec}, venue.books.positions, venue.seed)
+
+    def buy(self, quantity: str = "0.5", symbol: str = "BTCUSDT") -> None:
+        self.paper.trade(self.trader, symbol, "Buy", quantity)
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[Venue]:
+    async with PaperServer(seed=7) as paper:
+        hosts = {Environment.PAPER: Hosts(paper.url, paper.ws_url, paper.ws_url)}
+        async with open_gateway(
+            hosts, patience=Patience(read=5.0, send=1.0), persistence=stubs.PROMPT
+        ) as gateway:
+            yield Venue(paper, paper.add_account("trader"), gateway)

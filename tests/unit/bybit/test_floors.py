@@ -1,0 +1,59 @@
+"""Who may import what: opening orders are the smoke test's alone, and paper is not the client's."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[3]
+SOURCES = [
+    path
+    for folder in ("daemon", "bybit", "store", "http")
+    for path in sorted((_ROOT / folder).rglob("*.py"))
+]
+
+
+def imported(path: Path) -> set[str]:
+    """The last parts of all modules and names that a file imports, and their modules in full."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found.add(module)
+            found.update(f"{module}.{alias.name}".lstrip(".") for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+def test_only_the_smoke_test_can_open() -> None:
+    users = {
+        path.relative_to(_ROOT).as_posix()
+        for path in SOURCES
+        if any(name.endswith(("bybit.opening", "bybit.opening.Opener")) for name in imported(path))
+        or (path.parent.name == "bybit" and "opening" in imported(path))
+    }
+    assert users <= {"daemon/smoke.py"}
+
+
+@pytest.mark.parametrize("path", sorted((_ROOT / "bybit").glob("*.py")), ids=lambda path: path.name)
+def test_the_client_knows_nothing_of_the_paper_exchange(path: Path) -> None:
+    assert not {name for name in imported(path) if "paper" in name}
+
+
+def test_reduce_only_is_never_left_to_an_argument() -> None:
+    """Outside of opening.py the one encoder of orders writes the literal true."""
+    for path in sorted((_ROOT / "bybit").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Dict):
+                continue
+            pairs = dict(
+                zip((ast.unparse(key) for key in node.keys if key), node.values, strict=False)
+            )
+            if "'orderType'" not in pairs:
+                continue
+            value = pairs["'reduceOnly'"]
+            assert isinstance(value, ast.Constant)
+            assert value.value is (path.name != "opening.py")
