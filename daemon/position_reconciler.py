@@ -28,7 +28,7 @@ from .domain.model import (
     Position,
     PositionId,
 )
-from .domain.portfolio import Portfolio
+from .domain.portfolio import NOT_COMPARED, Portfolio
 from .domain.ports import AccountExchange, DeviationRecord, PnlWrite, Positions, VerdictWrite
 from .domain.quiet import QuietWindow
 from .domain.schedule import next_sweep
@@ -48,7 +48,7 @@ PriceWrites = Callable[[], list[PnlWrite]]
 
 
 class PositionReconciler:
-    """Keeps `portfolio.syncs` true; `changed` hears of positions whose verdict moved."""
+    """Keeps `portfolio.syncs` true; `changed` hears of what was compared, `turned` of new verdicts."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class PositionReconciler:
         locks: BucketLocks,
         timing: Timing,
         changed: Changed,
+        turned: Changed,
         price_writes: PriceWrites,
         sweep_minutes: int,
     ) -> None:
@@ -69,6 +70,7 @@ class PositionReconciler:
         self._locks = locks
         self._timing = timing
         self._changed = changed
+        self._turned = turned
         self._price_writes = price_writes
         self._sweep_minutes = sweep_minutes
         self._quiet = QuietWindow()
@@ -320,13 +322,19 @@ class PositionReconciler:
             )
 
     def _show(self, judgement: Judgement) -> None:
+        turned: set[PositionId] = set()
         for position_id, sync in judgement.positions.items():
             position = self._portfolio.positions.get(position_id)
             if position is None:
                 continue
+            before = self._portfolio.syncs.get(position_id, NOT_COMPARED)
+            if before is not NOT_COMPARED and before.verdict is not sync.verdict:
+                turned.add(position_id)
             self._portfolio.syncs[position_id] = sync
             self._portfolio.positions[position_id] = self._flagged(position, judgement)
         self._changed(frozenset(judgement.positions))
+        if turned:
+            self._turned(frozenset(turned))
 
     @staticmethod
     def _flagged(position: Position, judgement: Judgement) -> Position:

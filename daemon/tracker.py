@@ -31,7 +31,6 @@ from .domain.model import (
     PositionId,
     PositionStatus,
     UserId,
-    Verdict,
 )
 from .domain.people import AccountBook
 from .domain.portfolio import Portfolio
@@ -87,6 +86,7 @@ class Tracker:
         self._switches = store.switches
         self._changes = store.changes
         self._dirty: set[PositionId] = set()
+        self._turned: set[PositionId] = set()
         self._removed: dict[UserId, set[PositionId]] = {}
         # What was put since the current reload began.
         self._touched: set[PositionId] = set()
@@ -220,21 +220,25 @@ class Tracker:
         """Something other than a price changed; shown with the next flush."""
         self._dirty.update(position_ids)
 
+    def turned(self, position_ids: Iterable[PositionId]) -> None:
+        """These positions' verdicts are other than before; told with the next flush."""
+        self._turned.update(position_ids)
+
     async def run_publish(self, publisher: Publisher) -> NoReturn:
         """Ten times a second: what changed, to those who watch."""
-        verdicts: dict[PositionId, Verdict] = {}
         ticks = 0
         while True:
             self._timing.beat("publish")
             await self._timing.sleep(_FLUSH)
-            self.flush(publisher, verdicts)
+            self.flush(publisher)
             ticks = (ticks + 1) % _FEED_EVERY
             if not ticks:
                 for user_id in publisher.watchers():
                     publisher.feed(user_id, self._board.feed_state(user_id))
 
-    def flush(self, publisher: Publisher, verdicts: dict[PositionId, Verdict]) -> None:
-        """Publish one conflated round; `verdicts` remembers what was last told."""
+    def flush(self, publisher: Publisher) -> None:
+        """Publish one conflated round."""
+        turned, self._turned = self._turned, set()
         dirty = self._dirty.union(self._book.take_dirty())
         self._dirty.clear()
         removed, self._removed = self._removed, {}
@@ -249,9 +253,5 @@ class Tracker:
             if views or gone:
                 publisher.positions(user_id, views, sorted(gone))
             for view in views:
-                if verdicts.get(view.position.id) is not view.verdict:
-                    verdicts[view.position.id] = view.verdict
+                if view.position.id in turned:
                     publisher.deviation(user_id, view)
-        for gone in removed.values():
-            for position_id in gone:
-                verdicts.pop(position_id, None)

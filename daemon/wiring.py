@@ -82,6 +82,7 @@ class Daemon:
             self._locks,
             self._timing,
             self.tracker.mark,
+            self.tracker.turned,
             self.board.pnl_writes,
             loops.sweep_minutes,
         )

@@ -176,7 +176,8 @@ def _judge_position(
             doubts.append(f"{component.symbol}: {why}")
             continue
         idx = position_idx_for(component.side, reading.holdings)
-        difference = component.side.sign * buckets[symbol.bucket(idx)].difference
+        # A zero is printed as "0", not with the digits of what it was computed from.
+        difference = component.side.sign * buckets[symbol.bucket(idx)].difference or ZERO
         legs[component.id] = LegSync(component.open + difference, difference)
         read_at.append(reading.read_at)
     verified_at = min(read_at, default=None)
