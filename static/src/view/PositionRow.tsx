@@ -16,23 +16,25 @@ export interface RowActions {
 interface Props {
   readonly entry: Entry;
   readonly isExpanded: boolean;
-  /** What the daemon's clock says; only an expanded row shows seconds. */
+  /** What the daemon's clock says. */
   readonly now: number;
   readonly actions: RowActions;
 }
 
 /** One position: its row, and below it what stands behind the row. */
 export function PositionRow({ entry, isExpanded, now, actions }: Props) {
-  const moment = isExpanded ? now : Math.floor(now / 60_000) * 60_000;
   const { position, pending, accountLabel } = entry;
+  const since = age(position.openedAt, now);
+  // Folded, a row shows of the clock only its age; unfolded, seconds.
+  const moment = isExpanded ? now : since;
   // The same node again tells Preact to skip the row: most rows do not change in a frame.
   return useMemo(
-    () => <Row entry={entry} isExpanded={isExpanded} now={moment} actions={actions} />,
+    () => <Row entry={entry} isExpanded={isExpanded} now={now} since={since} actions={actions} />,
     [position, pending, accountLabel, isExpanded, moment, actions],
   );
 }
 
-function Row({ entry, isExpanded, now, actions }: Props) {
+function Row({ entry, isExpanded, now, since, actions }: Props & { readonly since: string }) {
   const { position, pending } = entry;
   const closing = isClosing(position, pending);
   const detailsId = `details-${position.id}`;
@@ -54,7 +56,7 @@ function Row({ entry, isExpanded, now, actions }: Props) {
         <td class="number cell-net" data-label="Net">
           <Money amount={position.pnlIncomplete === null ? position.netPnl : null} currency={position.pnlCurrency} testId="net-pnl" />
         </td>
-        <td class="number cell-age" data-label="Age">{age(position.openedAt, now)}</td>
+        <td class="number cell-age" data-label="Age">{since}</td>
         <td class="cell-actions">
           <button
             class="button danger"
