@@ -48,7 +48,7 @@ PriceWrites = Callable[[], list[PnlWrite]]
 
 
 class PositionReconciler:
-    """Keeps `portfolio.syncs` true; `changed` hears of what was compared, `turned` of new verdicts."""
+    """Keeps `portfolio.syncs` true; `changed` hears of compares, `turned` of new verdicts."""
 
     def __init__(
         self,
