@@ -42,9 +42,8 @@ async def open_store(
     StoreUnavailable if nobody answers; SchemaMismatch unless `migrate` has brought the schema to
     exactly this version.
     """
-    async with open_pool(url) as database:
-        async with database.transaction() as connection:
-            await check_schema(connection)
+    async with open_pool(url) as database, database.transaction() as connection:
+        await check_schema(connection)
     async with unconnected_store(url, seal_key, older_keys) as store:
         yield store
 

@@ -1,0 +1,213 @@
+"""Recorded positions: stored as given, found again, judged and valued."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from positiond.daemon.domain.errors import InvalidInput, NotFound
+from positiond.daemon.domain.model import (
+    AccountId,
+    BucketKey,
+    Category,
+    DeviationKind,
+    NewComponent,
+    NewPosition,
+    PositionStatus,
+    Side,
+)
+from positiond.daemon.domain.ports import DeviationRecord, PnlWrite, VerdictWrite
+from positiond.store.store import Store
+
+from tests.builders_store import MINUTE, NOW, accept, add_account, add_position, leg
+
+
+async def test_a_position_comes_back_as_it_was_recorded(store: Store) -> None:
+    account = await add_account(store)
+    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
+    legs = (leg("ETHUSDT", Side.SELL, "2.50", "3000.10"), leg("BTCUSDT"))
+    new = NewPosition(account.id, "pair", "ext-1", legs, note="n", tags=("a", "b"))
+    position, is_new = await store.positions.record(new, {bucket: Decimal("-0.5")})
+    assert is_new
+    assert (position.name, position.external_id, position.note, position.tags) == (
+        "pair",
+        "ext-1",
+        "n",
+        ("a", "b"),
+    )
+    assert (position.user_id, position.environment) == (account.user_id, account.environment)
+    assert position.status is PositionStatus.ACTIVE
+    assert position.opened_at.utcoffset() == timedelta(0)
+    recorded = [
+        NewComponent(c.category, c.symbol, c.side, c.quantity, c.entry_price)
+        for c in position.components
+    ]
+    assert tuple(recorded) == legs
+    assert str(position.components[0].quantity) == "2.50"
+    assert await store.positions.load(position.id) == position
+    assert await store.positions.load_open() == [position]
+    assert await store.positions.unassigned() == {bucket: Decimal("-0.5")}
+
+
+async def test_the_same_external_id_gives_the_first_position_even_at_once(store: Store) -> None:
+    account = await add_account(store)
+    new = NewPosition(account.id, "pair", "ext-1", (leg("BTCUSDT"),))
+    answers = await asyncio.gather(*(store.positions.record(new, {}) for _ in range(20)))
+    assert len({position.id for position, _ in answers}) == 1
+    assert sum(is_new for _, is_new in answers) == 1
+    other = await add_account(store, "bob")
+    _, is_new = await store.positions.record(replace(new, account_id=other.id), {})
+    assert is_new
+
+
+async def test_what_cannot_be_recorded_is_refused_with_its_reason(store: Store) -> None:
+    account = await add_account(store)
+    good = NewPosition(account.id, "pair", None, (leg("BTCUSDT"),))
+    spot_short = replace(leg("BTCUSDT", Side.SELL), category=Category.SPOT)
+    for new, kind, code in (
+        (replace(good, account_id=AccountId(uuid4())), NotFound, "unknown-account"),
+        (replace(good, components=(leg("X"), leg("X"))), InvalidInput, "duplicate-component"),
+        (replace(good, components=(spot_short,)), InvalidInput, "spot-short"),
+        (replace(good, components=(leg("X", quantity="0"),)), InvalidInput, "invalid-value"),
+        (replace(good, components=(leg("X", quantity="NaN"),)), InvalidInput, "invalid-value"),
+        (replace(good, components=(leg("X", entry="-1"),)), InvalidInput, "invalid-value"),
+        (replace(good, name="a\x00b"), InvalidInput, "invalid-value"),
+        (replace(good, name=""), InvalidInput, "invalid-value"),
+    ):
+        with pytest.raises(kind) as refused:
+            await store.positions.record(new, {})
+        assert refused.value.code == code
+    assert await store.positions.load_open() == []
+
+
+async def test_claims_are_what_all_open_positions_hold_in_the_symbol(store: Store) -> None:
+    account, other = await add_account(store), await add_account(store, "bob")
+    first = await add_position(store, account, leg("BTCUSDT"), leg("ETHUSDT"))
+    second = await add_position(store, account, leg("BTCUSDT", Side.SELL))
+    await add_position(store, other, leg("BTCUSDT"))
+    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
+    third = NewPosition(account.id, "c", None, (leg("XRPUSDT"),))
+    await store.positions.record(third, {bucket: Decimal(3)})
+    await accept(store, second)
+    claims = await store.positions.claims(account.id, Category.LINEAR, "BTCUSDT")
+    assert claims.components == (first.components[0], second.components[0])
+    assert claims.unassigned == {0: Decimal(3)}
+
+
+async def test_verdicts_set_flags_and_journal_each_change_once(
+    store: Store, postgres_url: str
+) -> None:
+    account = await add_account(store)
+    position, calm = await add_position(store, account), await add_position(store, account)
+    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
+    seen = DeviationRecord(bucket, DeviationKind.MISSING, Decimal(2), Decimal("1.5"), None)
+    altered = [VerdictWrite(position.id, True, NOW), VerdictWrite(calm.id, False, NOW)]
+    await store.positions.write_verdicts(altered, [seen], [], NOW)
+    await store.positions.write_verdicts(
+        [replace(verdict, verified_at=NOW + MINUTE) for verdict in altered],
+        [replace(seen, cause="by hand")],
+        [],
+        NOW + MINUTE,
+    )
+    reloaded = await store.positions.load(position.id)
+    assert reloaded is not None
+    assert (reloaded.is_altered, reloaded.verified_at) == (True, NOW + MINUTE)
+    await store.positions.write_verdicts(
+        [VerdictWrite(position.id, False, NOW + 2 * MINUTE)], [], [bucket], NOW + 2 * MINUTE
+    )
+    connection = await asyncpg.connect(postgres_url)
+    deviations = await connection.fetch("SELECT * FROM deviations")
+    kinds = await connection.fetch(
+        "SELECT kind FROM events WHERE at >= $1 AND at <= $2 ORDER BY id", NOW, NOW + 2 * MINUTE
+    )
+    await connection.close()
+    assert [row["kind"] for row in kinds] == [
+        "altered",
+        "deviation-seen",
+        "deviation-changed",
+        "in-sync",
+        "deviation-ended",
+    ]
+    (deviation,) = deviations
+    assert (deviation["difference"], deviation["cause"]) == (Decimal("-0.5"), "by hand")
+    assert (deviation["first_seen"], deviation["ended_at"]) == (NOW, NOW + 2 * MINUTE)
+
+
+async def test_a_cause_that_was_found_is_not_lost_to_a_later_look(
+    store: Store, postgres_url: str
+) -> None:
+    account = await add_account(store)
+    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
+    seen = DeviationRecord(bucket, DeviationKind.MISSING, Decimal(2), Decimal(1), "ADL")
+    await store.positions.write_verdicts([], [seen], [], NOW)
+    await store.positions.write_verdicts([], [replace(seen, cause=None)], [], NOW + MINUTE)
+    connection = await asyncpg.connect(postgres_url)
+    row = await connection.fetchrow("SELECT cause, last_verified FROM deviations")
+    await connection.close()
+    assert tuple(row) == ("ADL", NOW + MINUTE)
+
+
+async def test_an_older_compare_or_price_never_overwrites_a_newer_one(store: Store) -> None:
+    position = await add_position(store, await add_account(store))
+    for seconds, altered, pnl in ((10, True, "5"), (5, False, "4")):
+        at = NOW + timedelta(seconds=seconds)
+        await store.positions.write_verdicts([VerdictWrite(position.id, altered, at)], [], [], at)
+        await store.positions.write_pnl([PnlWrite(position.id, Decimal(pnl), at)])
+    reloaded = await store.positions.load(position.id)
+    assert reloaded is not None
+    assert (reloaded.is_altered, reloaded.unrealized_pnl) == (True, Decimal(5))
+    assert reloaded.pnl_at == NOW + timedelta(seconds=10)
+
+
+async def test_pnl_of_many_positions_is_written_to_the_last_digit(store: Store) -> None:
+    account = await add_account(store)
+    positions = [await add_position(store, account) for _ in range(5)]
+    values = [Decimal("0.000000000000000001"), Decimal("-12345678901234.5"), None, Decimal(0), 1]
+    await store.positions.write_pnl(
+        [
+            PnlWrite(position.id, None if value is None else Decimal(value), NOW)
+            for position, value in zip(positions, values, strict=True)
+        ]
+    )
+    reloaded = {position.id: position for position in await store.positions.load_open()}
+    assert [reloaded[position.id].unrealized_pnl for position in positions] == values
+    await store.positions.write_pnl([])
+
+
+async def test_writers_of_overlapping_rows_in_any_order_do_not_deadlock(store: Store) -> None:
+    account = await add_account(store)
+    positions = [await add_position(store, account) for _ in range(12)]
+    writes = []
+    for n in range(10):
+        at = NOW + n * MINUTE
+        turned = positions if n % 2 else positions[::-1]
+        writes.append(store.positions.write_pnl([PnlWrite(p.id, Decimal(n), at) for p in turned]))
+        verdicts = [VerdictWrite(p.id, bool(n % 2), at) for p in turned[::-1]]
+        writes.append(store.positions.write_verdicts(verdicts, [], [], at))
+    await asyncio.gather(*writes)
+    assert {p.unrealized_pnl for p in await store.positions.load_open()} == {Decimal(9)}
+
+
+async def test_closed_positions_come_newest_first_for_their_user_only(
+    store: Store, postgres_url: str
+) -> None:
+    account, other = await add_account(store), await add_account(store, "bob")
+    positions = [await add_position(store, account) for _ in range(3)]
+    positions.append(await add_position(store, other))
+    connection = await asyncpg.connect(postgres_url)
+    for n, position in enumerate(positions):
+        await connection.execute(
+            "UPDATE synthetic_positions SET status = 'CLOSED', closed_at = $2 WHERE id = $1",
+            position.id,
+            NOW + n * MINUTE,
+        )
+    await connection.close()
+    newest = await store.positions.closed_of(account.user_id, None, 2)
+    assert [position.id for position in newest] == [positions[2].id, positions[1].id]
+    assert len(newest[0].components) == 1
+    assert await store.positions.closed_of(account.user_id, other.id, 9) == []
