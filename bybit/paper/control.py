@@ -45,6 +45,10 @@ from .venue import Venue
 MAX_STEP_MS = 86_400_000
 
 
+class BadBody(Exception):
+    """A control request that cannot be read: 400 with this text."""
+
+
 class Control:
     """The operations above, over one venue."""
 
@@ -73,6 +77,8 @@ class Control:
 
     def add_account(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         balances = body.get("balances")
+        if balances is not None and not isinstance(balances, dict):
+            raise BadBody("balances is not an object")
         account = self._venue.add_account(
             str(body.get("label", "")),
             key=str(body.get("key", "")),
@@ -88,15 +94,15 @@ class Control:
 
     def trade(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """A market order as from the venue's own page: no orderLinkId, filled at once."""
-        account = self._venue.account(str(body["account"]))
+        account = self._venue.account(_text(body, "account"))
         request = OrderRequest(
-            instrument=self._venue.market.listing.get(_category(body), str(body["symbol"])),
-            side=Side(body["side"]),
+            instrument=self._venue.market.listing.get(_category(body), _text(body, "symbol")),
+            side=_side(body),
             order_type=OrderType.MARKET,
             tif=TimeInForce.IOC,
-            qty=_number(body["qty"]),
+            qty=_number(body.get("qty")),
             price=None,
-            idx=int(body.get("position_idx", 0)),
+            idx=_whole(body, "position_idx", 0),
             reduce_only=bool(body.get("reduce_only", False)),
             close_on_trigger=False,
             link_id="",
@@ -107,10 +113,10 @@ class Control:
         return self._done(order)
 
     def price(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        mark = _number(body["mark"])
+        mark = _number(body.get("mark"))
         if mark <= 0:
-            raise ValueError("mark must be above 0")
-        category, symbol = _category(body), str(body["symbol"])
+            raise BadBody("mark must be above 0")
+        category, symbol = _category(body), _text(body, "symbol")
         self._venue.set_mark(category, symbol, mark)
         return {"symbol": symbol, "mark": format(mark, "f")}
 
@@ -120,9 +126,9 @@ class Control:
         return self._done(self._venue.engine.force(held, forced, qty, self._venue.now_ms()))
 
     def _held(self, body: Mapping[str, Any]) -> Position:
-        account = self._venue.account(str(body["account"]))
-        idx = int(body.get("position_idx", 0))
-        return self._venue.held(account.uid, _category(body), str(body["symbol"]), idx)
+        account = self._venue.account(_text(body, "account"))
+        idx = _whole(body, "position_idx", 0)
+        return self._venue.held(account.uid, _category(body), _text(body, "symbol"), idx)
 
     def _done(self, order: Order) -> Mapping[str, Any]:
         venue = self._venue
@@ -141,22 +147,26 @@ class Control:
         spec = dict(body)
         if spec.get("account"):
             spec["account"] = venue.account(str(spec["account"])).uid
-        return {"id": venue.faults.add(spec, venue.books.positions, venue.seed).ident}
+        try:
+            fault = venue.faults.add(spec, venue.books.positions, venue.seed)
+        except ValueError as error:
+            raise BadBody(str(error)) from error
+        return {"id": fault.ident}
 
     def faults(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         del body
         return {"faults": [fault.described() for fault in self._venue.faults.all()]}
 
     def remove_faults(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._venue.faults.remove(int(body["id"]) if "id" in body else None)
+        self._venue.faults.remove(_whole(body, "id") if "id" in body else None)
         return {}
 
     def step(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        milliseconds = int(body["ms"])
+        milliseconds = _whole(body, "ms")
         if not self._venue.is_manual:
-            raise ValueError("the clock is not manual")
+            raise BadBody("the clock is not manual")
         if not 0 <= milliseconds <= MAX_STEP_MS:
-            raise ValueError(f"ms must be 0 to {MAX_STEP_MS}")
+            raise BadBody(f"ms must be 0 to {MAX_STEP_MS}")
         self._venue.advance(self._venue.now_ms() + milliseconds)
         return {"now_ms": self._venue.now_ms()}
 
@@ -182,43 +192,83 @@ class Control:
         }
 
 
+def is_loopback(remote: str | None) -> bool:
+    """Whether a peer address is this machine's own; an unknown one is not."""
+    try:
+        return ipaddress.ip_address(remote or "").is_loopback
+    except ValueError:
+        return False
+
+
 def _handler(
     do: Callable[[Mapping[str, Any]], Mapping[str, Any]],
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
-        if not ipaddress.ip_address(request.remote or "0.0.0.0").is_loopback:
+        if not is_loopback(request.remote):
             return _answer({"error": "loopback only"}, 403)
         try:
-            raw = await request.read()
-            body = orjson.loads(raw) if raw else dict(request.query)
-            if not isinstance(body, dict):
-                raise ValueError("the body is not an object")
-            return _answer(do(body))
+            return _answer(do(_body(await request.read(), request.query)))
         except Refused as refused:
             return _answer({"error": refused.message, "code": refused.code}, 409)
-        except KeyError as missing:
-            return _answer({"error": f"{missing.args[0]} is missing"}, 400)
-        except (ValueError, TypeError, AttributeError) as error:
+        except BadBody as error:
             return _answer({"error": str(error)}, 400)
 
     return handle
+
+
+def _body(raw: bytes, query: Mapping[str, str]) -> Mapping[str, Any]:
+    """The JSON body, or the query where there is none."""
+    if not raw:
+        return dict(query)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise BadBody("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise BadBody("the body is not an object")
+    return body
 
 
 def _answer(body: Mapping[str, Any], status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
 
 
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadBody(f"{name} is missing")
+    return value
+
+
+def _whole(body: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    value = body.get(name, default)
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise BadBody(f"{name} is not a whole number") from None
+
+
 def _category(body: Mapping[str, Any]) -> Category:
-    return Category(body.get("category", Category.LINEAR))
+    try:
+        return Category(body.get("category", Category.LINEAR))
+    except ValueError:
+        raise BadBody("category is unknown") from None
+
+
+def _side(body: Mapping[str, Any]) -> Side:
+    try:
+        return Side(_text(body, "side"))
+    except ValueError:
+        raise BadBody("side is neither Buy nor Sell") from None
 
 
 def _number(value: Any) -> Decimal:
     try:
         number = Decimal(str(value))
     except InvalidOperation:
-        raise ValueError(f"{value!r} is not a number") from None
+        raise BadBody(f"{value!r} is not a number") from None
     if not number.is_finite():
-        raise ValueError(f"{value!r} is not a number")
+        raise BadBody(f"{value!r} is not a number")
     return number
 
 

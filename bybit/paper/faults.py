@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
@@ -87,7 +87,18 @@ class Fault:
         }
 
 
-FIELDS = ("where", "account", "count", "skip", "chance", "code", "message", "status", "ms", "keep")
+FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "where": str,
+    "account": str,
+    "count": int,
+    "skip": int,
+    "chance": (int, float),
+    "code": int,
+    "message": str,
+    "status": int,
+    "ms": int,
+    "keep": int,
+}
 
 
 class FaultBoard:
@@ -101,15 +112,13 @@ class FaultBoard:
         self, spec: Mapping[str, Any], positions: Mapping[PositionKey, Position], seed: int
     ) -> Fault:
         """Raises ValueError where the spec is not a fault; positions are kept for a stale list."""
-        unknown = set(spec) - {*FIELDS, "kind", "when", "depth", "seed"}
-        if unknown:
-            raise ValueError(f"unknown field {sorted(unknown)[0]}")
+        _check_fields(spec)
         self._added += 1
         fault = Fault(
             ident=self._added,
             kind=FaultKind(str(spec.get("kind"))),
             when=When(spec.get("when", When.BEFORE)),
-            depth=Decimal(str(spec.get("depth", "0"))),
+            depth=_depth(spec.get("depth", "0")),
             rng=random.Random(f"{spec.get('seed', seed)}/fault/{self._added}"),
             **{name: spec[name] for name in FIELDS if name in spec},
         )
@@ -146,6 +155,23 @@ class FaultBoard:
     def skew_ms(self) -> int:
         """How far the venue's clock is off now."""
         return sum(f.ms for f in self._faults.values() if f.kind is FaultKind.CLOCK_SKEW)
+
+
+def _check_fields(spec: Mapping[str, Any]) -> None:
+    for name, value in spec.items():
+        if name in ("kind", "when", "depth", "seed"):
+            continue
+        if name not in FIELDS:
+            raise ValueError(f"unknown field {name}")
+        if not isinstance(value, FIELDS[name]):
+            raise ValueError(f"{name} is of the wrong type")
+
+
+def _depth(value: object) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("depth is not a number") from None
 
 
 def _hits(fault: Fault, where: str, uid: str) -> bool:

@@ -50,12 +50,17 @@ class Hub:
         self._venue = venue
         self._public: dict[PublicKey, set[Connection]] = defaultdict(set)
         self._private: dict[Uid, set[Connection]] = defaultdict(set)
+        self._everyone: set[Connection] = set()
         self._tickers: dict[PublicKey, Row] = {}
         self._books: dict[PublicKey, tuple[list[Any], int, int]] = {}
         self._held: dict[Uid, list[Callable[[], None]]] = defaultdict(list)
         self._frames = 0
 
     # Coming and going
+
+    def arrive(self, connection: Connection) -> None:
+        """Knows a connection before it asked for anything, so that a cut reaches it too."""
+        self._everyone.add(connection)
 
     def subscribe(self, connection: Connection, category: Category, topic: str) -> None:
         """Sends the snapshot, then keeps the connection posted."""
@@ -83,6 +88,7 @@ class Hub:
 
     def leave(self, connection: Connection) -> None:
         """Forgets a connection that ended."""
+        self._everyone.discard(connection)
         for category, topic in [key for key, who in self._public.items() if connection in who]:
             self.unsubscribe(connection, category, topic)
         for connections in self._private.values():
@@ -90,11 +96,9 @@ class Hub:
 
     def cut_all(self) -> int:
         """Cuts every connection at once; returns how many there were."""
-        everyone = {c for group in self._public.values() for c in group}
-        everyone |= {c for group in self._private.values() for c in group}
-        for connection in everyone:
+        for connection in self._everyone:
             connection.cut()
-        return len(everyone)
+        return len(self._everyone)
 
     # Telling
 

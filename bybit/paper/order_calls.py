@@ -6,7 +6,7 @@ from typing import Any
 from ..vocab import Category, OrderStatus, Path
 from .calls import Call, Endpoint, Reply, page, time_span
 from .encode import Row, execution_row, order_row
-from .model import ZERO, Execution, Order
+from .model import ZERO, Execution, Order, OrderId
 from .refusals import Refused, bad_parameter, missing_filter, order_not_found
 from .rules import read_enum, read_order
 
@@ -77,8 +77,9 @@ def _by_id(call: Call, category: Category) -> Order | None:
     """By orderId, which wins, or by orderLinkId."""
     books, uid = call.venue.books, call.account.uid
     if order_id := call.text("orderId"):
-        order = next((o for o in books.orders_of(uid) if o.order_id == order_id), None)
-        return order if order and order.category is category else None
+        order = books.orders.get(OrderId(order_id))
+        ours = order is not None and order.uid == uid and order.category is category
+        return order if ours else None
     if link_id := call.text("orderLinkId"):
         return books.linked(uid, category, link_id)
     raise bad_parameter("orderId or orderLinkId is required")

@@ -110,6 +110,7 @@ class Streams:
         socket = web.WebSocketResponse(autoping=True, compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         client = Client(session, request.transport)
+        self._hub.arrive(client)
         try:
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(client.write(socket))
