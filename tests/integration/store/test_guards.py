@@ -1,0 +1,181 @@
+"""What the database itself forbids, whoever writes; and what it lets a plain script do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from positiond.daemon.domain.model import Account, PositionStatus
+from positiond.daemon.domain.orders import OrderState, RequestState
+from positiond.store.store import Store
+
+from tests.builders_store import NOW, accept, add_account, add_position, fill_of, leg, sent_order
+
+
+@pytest.fixture
+async def sql(postgres_url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def account(store: Store) -> Account:
+    return await add_account(store)
+
+
+async def refused(sql: Any, statement: str, *values: object) -> None:
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+        await sql.execute(statement, *values)
+
+
+async def test_the_minimal_inserts_record_a_position(
+    store: Store, sql: Any, account: Account
+) -> None:
+    position_id = await sql.fetchval(
+        "INSERT INTO synthetic_positions (account_id, name) VALUES ($1, 'by hand') RETURNING id",
+        account.id,
+    )
+    await sql.execute(
+        "INSERT INTO position_components"
+        " (position_id, category, symbol, side, expected_quantity, entry_price)"
+        " VALUES ($1, 'linear', 'BTCUSDT', 'Buy', 0.5, 100),"
+        " ($1, 'linear', 'ETHUSDT', 'Sell', 2, 9)",
+        position_id,
+    )
+    (position,) = await store.positions.load_open()
+    assert (position.id, position.name, position.status) == (
+        position_id,
+        "by hand",
+        PositionStatus.ACTIVE,
+    )
+    assert [component.symbol for component in position.components] == ["BTCUSDT", "ETHUSDT"]
+
+
+async def test_a_position_without_components_yet_is_seen_without_them(
+    store: Store, sql: Any, account: Account
+) -> None:
+    await sql.execute(
+        "INSERT INTO synthetic_positions (account_id, name) VALUES ($1, 'empty')", account.id
+    )
+    (position,) = await store.positions.load_open()
+    assert position.components == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "expected_quantity = 0",
+        "expected_quantity = 'NaN'",
+        "expected_quantity = 'Infinity'",
+        "entry_price = -1",
+        "closed_quantity = 2",
+        "closed_quantity = -1",
+        "side = 'buy'",
+        "symbol = 'ETHUSDT'",
+        "symbol = ' '",
+        "category = 'futures'",
+        "side = 'Sell'",
+    ],
+)
+async def test_a_component_cannot_become_nonsense_or_another(
+    store: Store, sql: Any, account: Account, change: str
+) -> None:
+    await add_position(store, account)
+    await refused(sql, f"UPDATE position_components SET {change}")
+
+
+async def test_a_closed_quantity_never_shrinks(store: Store, sql: Any, account: Account) -> None:
+    await add_position(store, account)
+    await sql.execute("UPDATE position_components SET closed_quantity = 0.5")
+    await refused(sql, "UPDATE position_components SET closed_quantity = 0.4")
+
+
+async def test_a_position_that_is_closing_or_closed_takes_no_component(
+    store: Store, sql: Any, account: Account
+) -> None:
+    position = await add_position(store, account)
+    await accept(store, position)
+    await refused(
+        sql,
+        "INSERT INTO position_components"
+        " (position_id, category, symbol, side, expected_quantity, entry_price)"
+        " VALUES ($1, 'linear', 'XRPUSDT', 'Buy', 1, 1)",
+        position.id,
+    )
+
+
+async def test_a_closed_position_stays_closed_and_has_its_time(
+    store: Store, sql: Any, account: Account
+) -> None:
+    await add_position(store, account)
+    await refused(sql, "UPDATE synthetic_positions SET status = 'CLOSED'")
+    await sql.execute("UPDATE synthetic_positions SET status = 'CLOSED', closed_at = now()")
+    await refused(sql, "UPDATE synthetic_positions SET status = 'ACTIVE', closed_at = NULL")
+
+
+async def test_the_ledgers_are_append_only(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    order = await sent_order(store, await add_position(store, account))
+    await store.closes.add_fills(order, [fill_of(order, "a", "1")])
+    for statement in (
+        "UPDATE executions SET price = 1",
+        "DELETE FROM executions",
+        "TRUNCATE executions",
+        "UPDATE events SET kind = 'other'",
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "DELETE FROM funding",
+        "DELETE FROM close_orders",
+        "DELETE FROM close_requests",
+    ):
+        await refused(sql, statement)
+
+
+async def test_an_order_s_terms_are_frozen(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    order = await sent_order(store, await add_position(store, account))
+    await store.closes.add_fills(order, [fill_of(order, "a", "0.5")])
+    for change in ("quantity = 2", "side = 'Buy'", "link_id = 'x'", "symbol = 'X'", "filled = 0"):
+        await refused(sql, f"UPDATE close_orders SET {change}")
+
+
+async def test_a_second_open_close_of_a_position_is_impossible(
+    store: Store, sql: Any, account: Account
+) -> None:
+    position = await add_position(store, account)
+    await accept(store, position)
+    await refused(
+        sql,
+        "INSERT INTO close_requests (position_id, requested_by, state, created_at, expires_at)"
+        " VALUES ($1, $2, 'ACCEPTED', now(), now())",
+        position.id,
+        account.user_id,
+    )
+
+
+async def test_an_ended_close_is_immutable(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    accepted = await accept(store, await add_position(store, account))
+    await store.closes.cancel(account.user_id, accepted.close_id, NOW)
+    await refused(sql, "UPDATE close_requests SET state = 'ACCEPTED', ended_at = NULL")
+    await refused(sql, "UPDATE close_requests SET detail = 'other'")
+
+
+async def test_a_state_unknown_to_the_domain_is_unknown_to_the_schema(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    order = await sent_order(store, await add_position(store, account, leg("BTCUSDT")))
+    await refused(sql, "UPDATE close_orders SET state = 'LOST'")
+    for state in OrderState:
+        await sql.execute("UPDATE close_orders SET state = $1", state)
+    await refused(sql, "UPDATE close_requests SET state = 'LOST'")
+    for request_state in RequestState:
+        if request_state.is_open:
+            await sql.execute("UPDATE close_requests SET state = $1", request_state)
+    assert (await store.closes.orders(order.close_id))[0].state is list(OrderState)[-1]

@@ -1,0 +1,89 @@
+"""The hot queries stay cheap as history grows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+from positiond.daemon.domain.ports import PnlWrite, VerdictWrite
+from positiond.store.sql import SQL
+from positiond.store.store import Store
+
+from tests.builders_store import MINUTE, NOW, add_account, add_position
+
+
+@pytest.fixture
+async def sql(store: Store, postgres_url: str) -> AsyncIterator[Any]:
+    """A database with twenty open positions and five thousand closed ones."""
+    account = await add_account(store)
+    for _ in range(20):
+        await add_position(store, account)
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(
+        "INSERT INTO synthetic_positions (account_id, name, status, closed_at)"
+        " SELECT $1, 'old', 'CLOSED', now() - n * interval '1 minute'"
+        " FROM generate_series(1, 5000) n",
+        account.id,
+    )
+    await connection.execute("ANALYZE")
+    yield connection
+    await connection.close()
+
+
+async def test_loading_open_positions_does_not_read_the_closed_ones(sql: Any) -> None:
+    nodes = await _plan(sql, "open_positions")
+    assert "synthetic_positions_open" in {node.get("Index Name") for node in nodes}
+    assert "synthetic_positions" not in _scanned_whole(nodes)
+
+
+async def test_writing_pnl_finds_its_rows_by_their_ids(sql: Any) -> None:
+    ids = await sql.fetch("SELECT id FROM synthetic_positions WHERE status <> 'CLOSED'")
+    columns = [[row["id"] for row in ids], [Decimal(1)] * len(ids), [NOW] * len(ids)]
+    nodes = await _plan(sql, "write_pnl", *columns)
+    assert "synthetic_positions" not in _scanned_whole(nodes)
+
+
+async def test_a_fill_finds_its_order_component_and_position_by_their_ids(sql: Any) -> None:
+    component = await sql.fetchval("SELECT id FROM position_components LIMIT 1")
+    nodes = await _plan(sql, "lock_position_of_component", component)
+    assert "synthetic_positions" not in _scanned_whole(nodes)
+
+
+async def test_updates_of_the_hot_columns_stay_within_their_page(store: Store, sql: Any) -> None:
+    positions = await store.positions.load_open()
+    for n in range(5):
+        at = NOW + n * MINUTE
+        await store.positions.write_pnl([PnlWrite(p.id, Decimal(n), at) for p in positions])
+        verdicts = [VerdictWrite(p.id, bool(n % 2), at) for p in positions]
+        await store.positions.write_verdicts(verdicts, [], [], at)
+    # A backend reports its counts when it is idle; one that ends reports at once.
+    await sql.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await sql.execute("SELECT pg_stat_force_next_flush()")
+    row = await sql.fetchrow(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
+        " WHERE relname = 'synthetic_positions'"
+    )
+    assert row["n_tup_upd"] >= 200
+    assert row["n_tup_hot_upd"] >= row["n_tup_upd"] * 0.9
+
+
+async def _plan(sql: Any, name: str, *values: object) -> list[dict[str, Any]]:
+    text = await sql.fetchval(f"EXPLAIN (FORMAT JSON) {SQL[name]}", *values)
+    return list(_nodes(json.loads(text)[0]["Plan"]))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _scanned_whole(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
