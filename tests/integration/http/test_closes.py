@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 from positiond.daemon.domain.errors import Conflict
 from positiond.daemon.domain.people import Scope
 from positiond.http.closes import fingerprint as fingerprint_of
@@ -94,6 +95,14 @@ async def test_an_idempotency_key_that_is_none_is_refused(site: Site, key: str) 
     headers = await site.bearer() | {"Idempotency-Key": key}
     answer = await refusal(site, "POST", PATH, headers=headers)
     assert answer == (422, "invalid-idempotency-key", "Idempotency-Key")
+
+
+async def test_two_idempotency_keys_are_none(site: Site) -> None:
+    headers = CIMultiDict(await site.bearer())
+    headers.add("Idempotency-Key", "k-1")
+    headers.add("Idempotency-Key", "k-2")
+    answer = await refusal(site, "POST", PATH, headers=headers)
+    assert answer[1] == "invalid-idempotency-key"
 
 
 async def test_a_key_of_full_length_is_taken(site: Site) -> None:

@@ -132,6 +132,11 @@ async def test_guessing_is_throttled_by_username_and_says_for_how_long(site: Sit
     assert site.services.counters.sign_ins_throttled == 2
 
 
+async def test_the_right_password_gives_the_tries_back(site: Site) -> None:
+    passwords = (["wrong"] * 4 + ["correct horse"]) * 2
+    assert [await site.sign_in(password=word) for word in passwords] == ([401] * 4 + [204]) * 2
+
+
 async def test_an_address_is_throttled_whoever_it_claims_to_be(open_site: OpenSite) -> None:
     site = await open_site(HttpSettings(behind_proxy=True))
 

@@ -200,6 +200,30 @@ async def test_a_client_that_takes_nothing_for_long_is_cut_off(open_site: OpenSi
     stuck.close()
 
 
+async def test_a_dropped_client_does_not_hold_up_a_stop() -> None:
+    """Its stream's task is stuck in a write that only a cut connection ends."""
+    house = House(hub=Hub(backlog_bytes=1024))
+    app = build_app(house.services(), HttpSettings(stalled_write=60))
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serving(app, "127.0.0.1", 0))
+        client = await stack.enter_async_context(aiohttp.ClientSession(base_url=url))
+        site = Site(URL(url), house, house.services(), client)
+        huge = position_view("huge")
+        huge = replace(huge, position=replace(huge.position, note="x" * 16_000_000))
+        house.board.shown[ALICE.id] = [huge]
+        stuck = await connect_and_read_nothing(site, (await site.bearer())["Authorization"])
+        await until(lambda: house.hub.streams() == 1)
+        # Past the headers: the greeting is in the write that never ends. Now the backlog may fill.
+        received = 0
+        while received < 2_000:
+            received += len(await asyncio.get_running_loop().sock_recv(stuck, 500))
+        while not house.hub.counters.dropped_slow:
+            house.hub.feed(ALICE.id, house.board.feed_state(ALICE.id))
+        async with asyncio.timeout(2):
+            await stack.aclose()
+    stuck.close()
+
+
 async def connect_and_read_nothing(site: Site, authorization: str) -> socket.socket:
     loop = asyncio.get_running_loop()
     stuck = socket.socket()

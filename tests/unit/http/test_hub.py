@@ -218,6 +218,18 @@ async def test_the_past_of_a_user_who_left_is_forgotten_in_time() -> None:
     assert hub.counters.resumed == 1
 
 
+async def test_a_user_who_came_back_is_not_forgotten_while_here() -> None:
+    now = 0.0
+    hub = Hub(monotonic=lambda: now)
+    hub.leave(ALICE.id, join(hub, []))
+    client = join(hub, [])
+    await client.news(0)
+    now = 900.0
+    join(hub, [], user=BOB.id)
+    hub.positions(ALICE.id, [priced("pair", "110")], [])
+    assert [frame.event for frame in parse(await client.news(0))] == ["positions"]
+
+
 async def test_a_removal_reaches_the_stream() -> None:
     hub = Hub()
     client = join(hub, [priced("pair", "110")])
