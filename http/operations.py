@@ -137,8 +137,12 @@ RECORD_POSITION = Operation(
         "not-supported-yet",
         "unknown-account",
         "exchange-unreachable",
+        "exchange-unreadable",
         "exchange-busy",
-        "credentials-refused",
+        "exchange-refused",
+        "key-refused",
+        "clock-refused",
+        "account-not-connected",
     ),
 )
 GET_POSITION = Operation(

@@ -74,12 +74,16 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "already-ended": (409, "The close request has ended"),
         "read-only-key": (409, "The account's API key may not trade"),
         "lost-update": (409, "Somebody else changed it first"),
+        "not-leader": (409, "Another daemon has taken over trading"),
         # What cannot be reached.
         "store-unavailable": (503, "The database does not answer"),
         "exchange-unreachable": (503, "Bybit does not answer"),
+        "exchange-unreadable": (503, "Bybit's answer is not understood"),
         "exchange-busy": (503, "Bybit asks to wait"),
         "exchange-refused": (503, "Bybit refused"),
-        "credentials-refused": (503, "Bybit refuses the API key"),
+        "key-refused": (503, "Bybit refuses the API key"),
+        "clock-refused": (503, "Bybit refuses our clock"),
+        "account-not-connected": (503, "The account is not connected to Bybit"),
         "dashboard-missing": (503, "The dashboard is not built"),
         "internal-error": (500, "Something went wrong on our side"),
     }

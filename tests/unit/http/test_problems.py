@@ -56,7 +56,7 @@ def body_of(response: web.Response) -> dict[str, object]:
         (ExchangeUnreachable("exchange-unreachable", "d"), 503),
         (ExchangeBusy("exchange-busy", "d", retry_at=NOW), 503),
         (ExchangeRefused("exchange-refused", "d", ret_code=10001), 503),
-        (CredentialsRefused("credentials-refused", "d", ret_code=10003), 503),
+        (CredentialsRefused("key-refused", "d", ret_code=10003), 503),
     ],
 )
 def test_the_kind_of_an_error_decides_its_status(error: PositiondError, status: int) -> None:
