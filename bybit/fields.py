@@ -79,6 +79,9 @@ def number_if_given(row: Raw, name: str) -> Decimal | None:
 
 def number_or_none(row: Raw, name: str) -> Decimal | None:
     """None where there is no value, or one that cannot be read."""
+    if row.get(name) in ("", None):
+        # Most fields of a sparse ticker: an exception for each would be the dearest part of it.
+        return None
     try:
         return number(row, name)
     except WireError:

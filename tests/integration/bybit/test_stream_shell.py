@@ -18,6 +18,7 @@ from positiond.daemon.domain.events import (
     HoldingSeen,
     MarketFeedDown,
     MarketFeedUp,
+    PriceTick,
 )
 from positiond.daemon.domain.model import Category, Environment
 from structlog.testing import capture_logs
@@ -112,6 +113,44 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
         down = ear.heard[0]
         assert isinstance(down, MarketFeedDown)
         assert "subscribe" in down.reason
+
+
+async def test_what_must_go_out_waits_for_no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("positiond.bybit.socket._TICK", 60.0)
+
+    async def handler(connection: ServerConnection) -> None:
+        await let_in(connection)
+        await connection.wait_closed()
+
+    async with streaming(handler) as gateway:
+        ear = Ear()
+        async with running(gateway.account_feed(stubs.account(), stubs.CREDENTIALS), ear):
+            await ear.until(lambda: bool(ear.of(AccountFeedUp)))
+
+
+async def test_the_last_frames_of_a_symbol_given_up_are_not_told() -> None:
+    def ticker(symbol: str) -> dict[str, object]:
+        data = {"symbol": symbol, "markPrice": "1"}
+        return {"topic": f"tickers.{symbol}", "type": "snapshot", "ts": 1, "data": data}
+
+    async def handler(connection: ServerConnection) -> None:
+        await acknowledge(connection)
+        await acknowledge(connection)
+        await say(connection, ticker("BTCUSDT"))
+        await acknowledge(connection)
+        await say(connection, ticker("ETHUSDT"))
+        await connection.wait_closed()
+
+    async with streaming(handler) as gateway:
+        feed = gateway.market_feed(Environment.PAPER, Category.LINEAR)
+        feed.watch(frozenset({"BTCUSDT"}))
+        ear = Ear()
+        async with running(feed, ear):
+            await ear.until(lambda: bool(ear.of(MarketFeedUp)))
+            feed.watch(frozenset({"ETHUSDT"}))
+            await ear.until(lambda: bool(ear.of(PriceTick)))
+    (tick,) = (event for event in ear.heard if isinstance(event, PriceTick))
+    assert tick.key.symbol == "ETHUSDT"
 
 
 async def test_an_oversized_frame_cuts_the_stream_and_it_comes_back(
