@@ -73,7 +73,7 @@ class Hub:
             data = self._tickers.setdefault((category, topic), ticker_frame_data(listed, now))
             connection.send(_ticker_frame(topic, "snapshot", data, listed.seq, now))
         else:
-            self._tell_book(category, topic, listed, now, {connection})
+            connection.send(self._book_of(category, topic, listed, now))
 
     def unsubscribe(self, connection: Connection, category: Category, topic: str) -> None:
         subscribers = self._public.get((category, topic), set())
@@ -126,21 +126,19 @@ class Hub:
                 self._broadcast(category, topic, frame)
         topic = f"{BEST_QUOTE_PREFIX}{symbol}"
         if (category, topic) in self._books:
-            self._tell_book(category, topic, quote, at_ms, self._public[category, topic])
+            before = self._books[category, topic][:2]
+            frame = self._book_of(category, topic, quote, at_ms)
+            if self._books[category, topic][:2] != before:
+                self._broadcast(category, topic, frame)
 
-    def _tell_book(
-        self, category: Category, topic: str, quote: Quote, at_ms: int, to: set[Connection]
-    ) -> None:
+    def _book_of(self, category: Category, topic: str, quote: Quote, at_ms: int) -> str:
+        """The frame of the best quote; its update number rises only when the quote changed."""
         best = [quote.bid, quote.bid_size, quote.ask, quote.ask_size]
-        shown, update, _ = self._books.get((category, topic), ([], 0, 0))
-        changed = best != shown
-        if not changed and to is self._public[category, topic]:
-            return
-        update += changed
-        self._books[category, topic] = (best, update, at_ms)
-        frame = _book_frame(topic, quote, update, at_ms)
-        for connection in list(to):
-            connection.send(frame)
+        shown, update, sent_ms = self._books.get((category, topic), ([], 0, at_ms))
+        if best != shown:
+            update, sent_ms = update + 1, at_ms
+        self._books[category, topic] = (best, update, sent_ms)
+        return _book_frame(topic, quote, update, at_ms)
 
     def _repeat_books(self, at_ms: int) -> None:
         for (category, topic), (best, update, sent_ms) in list(self._books.items()):

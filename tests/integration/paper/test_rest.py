@@ -80,6 +80,8 @@ async def test_positions_show_twenty_by_default_and_page_by_their_cursor(alice: 
 
 
 async def test_a_flat_row_comes_by_symbol_and_not_by_coin(alice: Client) -> None:
+    alice.paper.trade(alice.account, "ETHUSDT", "Buy", "1")
+    alice.paper.trade(alice.account, "ETHUSDT", "Sell", "1")
     by_coin = await alice.get("/v5/position/list", "category=linear&settleCoin=USDT")
     assert by_coin["result"]["list"] == []
     by_symbol = await alice.get("/v5/position/list", "category=linear&symbol=BTCUSDT")

@@ -45,10 +45,13 @@ async def test_the_best_quote_is_always_a_snapshot_and_repeats_itself(carol: Cli
     stream = await carol.stream("orderbook.1.BTCUSDT", account=False)
     first = await stream.pushed("orderbook.1.BTCUSDT")
     await carol.control("POST", "pause")
+    # A trade moves the last price and leaves the best quote as it was: nothing to tell.
+    carol.paper.trade(carol.account, "BTCUSDT", "Buy", "0.1")
     await carol.control("POST", "step", ms=3200)
     again = await stream.pushed("orderbook.1.BTCUSDT")
     assert again["type"] == "snapshot"
     assert again["data"]["u"] == first["data"]["u"]
+    assert again["ts"] - first["ts"] >= 3000
     await carol.control("POST", "resume")
     await carol.control("POST", "step", ms=1000)
     moved = await stream.pushed("orderbook.1.BTCUSDT")
