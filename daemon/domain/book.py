@@ -84,7 +84,9 @@ class Book:
                 self._dirty.add(leg.component.position_id)
 
     def put(self, position: Position) -> None:
-        """Add the position, or replace it by its newer record."""
+        """Add the position, or replace it by its newer record, which keeps the prices known."""
+        old = self._positions.get(position.id)
+        quotes = {} if old is None else {key: self._quotes[key] for key in _keys(old)}
         self.drop(position.id)
         self._positions[position.id] = position
         for component in position.components:
@@ -92,7 +94,7 @@ class Book:
             leg = _Leg(component)
             self._legs[component.id] = leg
             self._holders.setdefault(key, {})[component.id] = leg
-            quote = self._quotes.setdefault(key, _Quote())
+            quote = self._quotes.setdefault(key, quotes.get(key, _Quote()))
             self._revalue(leg, quote.price)
         self._dirty.add(position.id)
 
@@ -212,3 +214,7 @@ class Book:
                 price,
             )
         )
+
+
+def _keys(position: Position) -> set[InstrumentKey]:
+    return {InstrumentKey(position.environment, c.category, c.symbol) for c in position.components}
