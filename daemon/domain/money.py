@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
+from typing import Final
 
 # Bybit has no number with more digits; a longer one is an attack or a mistake.
 _LONGEST = 40
+# Wide enough for the quotient of any two numbers that `parse` lets in, where the default 28 digits
+# would round a quantity up to the next step, or refuse the division.
+_EXACT: Final = Context(prec=4 * _LONGEST, rounding=ROUND_DOWN)
 
 
 def parse(text: str) -> Decimal:
@@ -30,8 +34,9 @@ def plain(number: Decimal) -> str:
 
 def floor_to_step(quantity: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` not above `quantity` (which is not negative)."""
-    return (quantity / step).to_integral_value(rounding=ROUND_DOWN) * step
+    beyond = _EXACT.remainder(quantity, step)
+    return _EXACT.subtract(quantity, beyond) if beyond else quantity
 
 
 def is_on_step(quantity: Decimal, step: Decimal) -> bool:
-    return quantity % step == 0
+    return _EXACT.remainder(quantity, step) == 0
