@@ -42,12 +42,14 @@ def own_share(component: Component, claims: BucketClaims, holdings: Sequence[Hol
     idx = position_idx_for(component.side, holdings)
     actual = signed_size(holdings, idx)
     unassigned = claims.unassigned.get(idx, ZERO)
-    others = _others(component, claims.components, idx, holdings)
+    rivals = _rivals(component, claims.components, idx, holdings)
+    others = sum((rival.signed_open for rival in rivals), ZERO)
     sign, open_ = component.side.sign, component.open
     share = min(max(sign * (actual - unassigned - others), ZERO), open_)
     shortfall = open_ - share
     expected = unassigned + others + component.signed_open
-    if shortfall and (expected * actual < 0 or others or unassigned):
+    # Claims that net to nothing are claims all the same: the loss may be theirs.
+    if expected * actual < 0 or (shortfall and (rivals or unassigned)):
         return Share(
             idx,
             actual,
@@ -83,17 +85,17 @@ def sendable(share: Decimal, instrument: Instrument) -> Decimal:
     return min(quantity, largest) if largest else quantity
 
 
-def _others(
+def _rivals(
     component: Component, components: Iterable[Component], idx: int, holdings: Sequence[Holding]
-) -> Decimal:
-    return sum(
-        (
-            other.signed_open
-            for other in components
-            if other.id != component.id and position_idx_for(other.side, holdings) == idx
-        ),
-        ZERO,
-    )
+) -> list[Component]:
+    """The other components that claim something of the bucket."""
+    return [
+        other
+        for other in components
+        if other.id != component.id
+        and other.open > 0
+        and position_idx_for(other.side, holdings) == idx
+    ]
 
 
 def _netted_against(unassigned: Decimal, others: Decimal) -> str:
