@@ -6,9 +6,9 @@ is trusted to be complete. Nothing here gives up on an order whose outcome is no
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 import structlog
@@ -20,6 +20,8 @@ from .domain.closing import OrderEvent, next_order_state
 from .domain.errors import PositiondError
 from .domain.model import ZERO, ComponentId, Fill, OrderReport
 from .domain.orders import (
+    FOREIGN,
+    REFUSED,
     Acked,
     CloseOrder,
     NotExecuted,
@@ -39,6 +41,8 @@ _log = structlog.get_logger(__name__)
 _STREAM_FIRST: Final = 1.0
 _LOOK_AGAIN_AT_MOST: Final = 5.0
 _SHORTEST_WAIT: Final = 0.2
+# Our measured server time may run a little ahead of the stamps on executions.
+_CLOCK_SLACK: Final = timedelta(seconds=2)
 
 
 class OrderSettler:
@@ -94,7 +98,7 @@ class OrderSettler:
         if self._expired():
             why = "the request expired before it could be sent"
         elif not await self._fits(order):
-            why = "the position changed before it could be sent"
+            why = "the position changed, or trading was paused, before it could be sent"
         if why is not None:
             order = replace(_moved(order, OrderEvent.GIVEN_UP), detail=why)
             await self._closes.save_order(order)
@@ -111,7 +115,7 @@ class OrderSettler:
                 return replace(_moved(order, OrderEvent.ACKED), order_id=order_id)
             case Refused(ret_code, detail):
                 order = _moved(order, OrderEvent.REFUSED)
-                return replace(order, status="refused", detail=f"Bybit {ret_code}: {detail}")
+                return replace(order, status=REFUSED, detail=f"Bybit {ret_code}: {detail}")
             case NotExecuted(ret_code, detail):
                 order = _moved(order, OrderEvent.NOT_EXECUTED)
                 return replace(order, detail=f"Bybit {ret_code}: {detail}")
@@ -179,7 +183,7 @@ class OrderSettler:
             _log.error("an order under our id is not ours", link_id=order.link_id)
             order = replace(
                 _moved(order, OrderEvent.SEEN_ENDED),
-                status="refused",
+                status=FOREIGN,
                 detail="an order under this id differs from what was written down",
             )
             await self._closes.save_order(order)
@@ -228,7 +232,7 @@ class OrderSettler:
 
     async def _has_executions(self, order: CloseOrder) -> bool:
         """Whether the account's own executions contradict the absence."""
-        since = order.signed_at or order.created_at
+        since = (order.signed_at or order.created_at) - _CLOCK_SLACK
         try:
             fills = await self._exchange.fills_since(order.bucket.category, since)
         except PositiondError as error:
@@ -252,17 +256,29 @@ class OrderSettler:
     async def _book_late(self, order: CloseOrder) -> CloseOrder:
         """Fills that came after the order's end was known still count."""
         fills = self._inboxes[order.link_id].fills
-        if sum((f.quantity for f in fills.values()), ZERO) <= order.filled:
+        if not has_news(order, fills.values()):
             return order
         return await self._store(order, list(fills.values()))
 
     async def _store(self, order: CloseOrder, fills: list[Fill]) -> CloseOrder:
         if not fills:
             return order
-        newest = max(fills, key=lambda fill: (fill.executed_at, fill.seq or 0))
-        self.last_fills[order.component_id] = newest
+        note_newest(self.last_fills, order.component_id, fills)
         booked = await self._closes.add_fills(order, fills)
         return replace(order, filled=booked.filled)
+
+
+def has_news(order: CloseOrder, fills: Iterable[Fill]) -> bool:
+    """Whether the fills are more than what is booked of the order."""
+    return order.status != FOREIGN and sum((f.quantity for f in fills), ZERO) > order.filled
+
+
+def note_newest(
+    last: dict[ComponentId, Fill], component_id: ComponentId, fills: Sequence[Fill]
+) -> None:
+    """Keep the newest of a leg's fills: attempts settle in any order."""
+    known = [last[component_id]] if component_id in last else []
+    last[component_id] = max([*known, *fills], key=lambda fill: (fill.executed_at, fill.seq or 0))
 
 
 def _moved(order: CloseOrder, event: OrderEvent) -> CloseOrder:

@@ -16,7 +16,7 @@ import structlog
 
 from .backoff import Backoff
 from .close_context import Closing, LegReader
-from .close_orders import OrderSettler
+from .close_orders import OrderSettler, has_news, note_newest
 from .domain.buckets import SymbolKey
 from .domain.closing import OrderEvent, RequestEvent, next_order_state, next_request_state
 from .domain.errors import PositiondError
@@ -46,6 +46,9 @@ from .together import together
 _log = structlog.get_logger(__name__)
 
 _PERMITTED: Final = frozenset({LegOutcome.FLAT, LegOutcome.DUST, LegOutcome.SHORTFALL})
+_NOTHING_SENT: Final = frozenset(
+    {RequestState.ACCEPTED, RequestState.WAITING, RequestState.PREFLIGHT}
+)
 _PAUSED_NAP: Final = 1.0
 
 
@@ -68,16 +71,13 @@ class CloseRun:
     async def drive(self) -> None:
         """Take the request to its end; nothing but that, or being cancelled, ends it."""
         with self._c.inboxes.closing(self._link_ids):
-            # One that may have orders out takes its locks at once, before any new close does.
-            if self._request.state in (
-                RequestState.ACCEPTED,
-                RequestState.WAITING,
-                RequestState.PREFLIGHT,
-            ):
-                await self._retrying(self._claim)
-            if self._request.state.is_open:
-                async with self._c.locks.held(self._symbols()):
-                    await self._retrying(self._close)
+            while self._request.state.is_open:
+                # One that may have orders out takes its locks at once, before any new close does.
+                if self._request.state in _NOTHING_SENT:
+                    await self._retrying(self._claim)
+                if self._request.state.is_open:
+                    async with self._c.locks.held(self._symbols()):
+                        await self._retrying(self._close)
 
     async def _retrying(self, step: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(first=0.3, most=5.0)
@@ -104,6 +104,7 @@ class CloseRun:
             return
         self._request = request
         self._signed.clear()
+        self._last_fills.clear()
         self._orders = await self._c.closes.orders(request.id)
         self._link_ids.update(order.link_id for order in self._orders)
         for index, order in enumerate(self._orders):
@@ -124,7 +125,8 @@ class CloseRun:
         if self._expired():
             await self._finish(RequestEvent.EXPIRED, "expired", "nothing was sent in time", ())
             return
-        await self._move(RequestEvent.CLAIMED)
+        if self._request.state is RequestState.ACCEPTED:
+            await self._move(RequestEvent.CLAIMED)
         if busy := self._symbols() & self._c.locks.busy:
             names = ", ".join(sorted(symbol.symbol for symbol in busy))
             self._note(f"waiting for another close in {names}")
@@ -138,6 +140,9 @@ class CloseRun:
         if self._request.state is RequestState.ACCEPTED:
             await self._move(RequestEvent.CLAIMED)
         if self._request.state is RequestState.WAITING:
+            if await self._c.switches.trading_paused():
+                # Paused while it waited its turn: the locks go back until trading resumes.
+                return
             await self._move(RequestEvent.BUCKETS_LOCKED)
             await self._preflight()
         while self._request.state.is_open:
@@ -240,7 +245,8 @@ class CloseRun:
         """Wait until nothing more can come of any order, however long that takes."""
         settler = self._settler()
         self._replace(await together(settler.settle(order) for order in self._orders))
-        self._last_fills.update(settler.last_fills)
+        for component_id, fill in settler.last_fills.items():
+            note_newest(self._last_fills, component_id, [fill])
 
     def _settler(self) -> OrderSettler:
         return OrderSettler(
@@ -254,7 +260,9 @@ class CloseRun:
         )
 
     async def _fits(self, order: CloseOrder) -> bool:
-        """Whether the bucket still has the order's frozen quantity for this leg."""
+        """Whether the order may be sent again: its frozen quantity is still there for this leg."""
+        if await self._c.switches.trading_paused():
+            return False
         leg = next(c for c in self._legs if c.id == order.component_id)
         (around,) = await self._reader.read([leg])
         plan = plan_leg(around)
@@ -286,7 +294,7 @@ class CloseRun:
         """Judge the legs from a read newer than the last fill; a late fill goes back a step."""
         await self._recall_fills()
         arounds = await self._reader.read_after(self._legs, self._last_fills)
-        if any(self._unbooked(order) for order in self._orders):
+        if any(has_news(o, self._c.inboxes[o.link_id].fills.values()) for o in self._orders):
             await self._move(RequestEvent.LATE_FILL)
             return
         results: list[LegResult] = []
@@ -310,15 +318,12 @@ class CloseRun:
     async def _recall_fills(self) -> None:
         """After a restart the last fills are asked for again: the read must be newer than them."""
         exchange = self._c.exchange(self._position)
+        known = set(self._last_fills)
         for order in self._orders:
-            if order.filled and order.component_id not in self._last_fills:
+            if order.filled and order.component_id not in known:
                 fills = await exchange.fills_of(order.draft, order.order_id)
                 if fills:
-                    self._last_fills[order.component_id] = fills[-1]
-
-    def _unbooked(self, order: CloseOrder) -> bool:
-        fills = self._c.inboxes[order.link_id].fills.values()
-        return sum((fill.quantity for fill in fills), ZERO) > order.filled
+                    note_newest(self._last_fills, order.component_id, fills)
 
     async def _finish(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from .model import (
     AccountId,
@@ -53,6 +54,12 @@ class OrderState(StrEnum):
     def is_settled(self) -> bool:
         """Nothing more can come of it: it ended, or is proven never to have existed."""
         return self in (OrderState.TERMINAL, OrderState.ABSENT)
+
+
+# What `CloseOrder.status` says of an order that Bybit did not take, and of one found under our id
+# that is not what was written down: its fills are not ours.
+REFUSED: Final = "refused"
+FOREIGN: Final = "foreign"
 
 
 class LegOutcome(StrEnum):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from .model import ZERO, Component, Fill, Holding, Instrument, OrderReport
-from .orders import CloseOrder, LegOutcome, LegResult, OrderState
+from .orders import FOREIGN, REFUSED, CloseOrder, LegOutcome, LegResult, OrderState
 from .ports import BucketClaims
 from .share import Share, own_share, sendable
 
@@ -74,7 +74,7 @@ def may_try_again(orders: Sequence[CloseOrder]) -> bool:
     if any(not order.state.is_settled for order in orders):
         return False
     last = orders[-1]
-    if last.state is OrderState.TERMINAL and last.status == "refused":
+    if last.state is OrderState.TERMINAL and last.status in (REFUSED, FOREIGN):
         return False
     return idle_attempts(orders) < IDLE_ATTEMPTS
 
@@ -139,7 +139,11 @@ def leg_result(
 
     if left <= 0:
         return result(LegOutcome.FLAT, f"{filled:f} closed"), ZERO
-    refusal = next((o.detail for o in reversed(orders) if o.status == "refused"), None)
+    foreign = next((o.detail for o in orders if o.status == FOREIGN), None)
+    if foreign is not None:
+        # Whatever the bucket holds now, nobody knows what that order did to it.
+        return result(LegOutcome.REJECTED, foreign), ZERO
+    refusal = next((o.detail for o in reversed(orders) if o.status == REFUSED), None)
     towards = component.side.sign * share.actual
     alone = share.blocker is None
     if alone and towards <= 0:
