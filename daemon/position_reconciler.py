@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
@@ -42,6 +42,15 @@ _NAP: Final = 1.0
 _LOOK_EVERY: Final = 0.05
 _FIRST_WAIT: Final = timedelta(seconds=10)
 _AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A read about to begin: its turn among all reads, and the locks' stamps of its symbols."""
+
+    turn: int
+    stamps: Mapping[SymbolKey, int | None]
+
 
 Changed = Callable[[frozenset[PositionId]], None]
 PriceWrites = Callable[[], list[PnlWrite]]
@@ -77,6 +86,8 @@ class PositionReconciler:
         self._wake = asyncio.Event()
         self._settling = asyncio.Lock()
         self._unread: set[AccountId] = set()
+        self._turns = 0
+        self._newest: dict[SymbolKey, int] = {}
         self.last_sweep_at: datetime | None = None
         self.sweeps = 0
         self.overlaps = 0
@@ -190,9 +201,9 @@ class PositionReconciler:
 
     async def _reconcile_account(self, account_id: AccountId) -> None:
         symbols = self._portfolio.symbols(account_id)
-        before = self._stamps(symbols)
+        begun = self._begin(symbols)
         readings = await self._read_account(account_id, symbols)
-        await self._settle(account_id, readings, before)
+        await self._settle(account_id, readings, begun)
 
     async def _read_account(
         self, account_id: AccountId, symbols: frozenset[SymbolKey]
@@ -255,20 +266,38 @@ class PositionReconciler:
         by_account: dict[AccountId, set[SymbolKey]] = {}
         for symbol in symbols:
             if symbol in self._locks.busy:
-                # A close is at work there; it asks for a recheck itself when it is done.
+                # A close or a recording is at work there: looked at again in a moment.
+                self.recheck(symbol)
                 continue
             by_account.setdefault(symbol.account_id, set()).add(symbol)
         for account_id, touched in sorted(by_account.items()):
-            before = self._stamps(touched)
+            begun = self._begin(touched)
             exchange = self._exchanges.get(account_id)
             if exchange is None:
                 readings = self._failed(frozenset(touched), self._trouble(account_id))
             else:
                 readings = {s: await self._read_symbol(exchange, s) for s in sorted(touched)}
-            await self._settle(account_id, readings, before, focus=frozenset(touched))
+            await self._settle(account_id, readings, begun, focus=frozenset(touched))
 
-    def _stamps(self, symbols: Iterable[SymbolKey]) -> dict[SymbolKey, int | None]:
-        return {symbol: self._locks.stamp(symbol) for symbol in symbols}
+    def _begin(self, symbols: Iterable[SymbolKey]) -> _Read:
+        self._turns += 1
+        return _Read(self._turns, {symbol: self._locks.stamp(symbol) for symbol in symbols})
+
+    def _usable(self, fresh: Mapping[SymbolKey, Reading], begun: _Read) -> dict[SymbolKey, Reading]:
+        """The readings that belong to our records and are the newest; the others are asked anew.
+
+        Where a close moved the size, or our record of it, during the read, the two do not belong
+        together. And a sweep's read may end after that of a recheck which began later.
+        """
+        usable = {}
+        for symbol, reading in fresh.items():
+            stamp = begun.stamps[symbol]
+            if stamp is None or self._locks.stamp(symbol) != stamp:
+                self.recheck(symbol)
+            elif self._newest.get(symbol, 0) < begun.turn:
+                self._newest[symbol] = begun.turn
+                usable[symbol] = reading
+        return usable
 
     # --- the outcome ------------------------------------------------------------------------
 
@@ -276,15 +305,12 @@ class PositionReconciler:
         self,
         account_id: AccountId,
         fresh: Mapping[SymbolKey, Reading],
-        before: Mapping[SymbolKey, int | None],
+        begun: _Read,
         focus: frozenset[SymbolKey] | None = None,
     ) -> None:
         """Judge with the fresh readings, store the outcome, then show it: in that order."""
         async with self._settling:
-            # Where a close moved the size, or our record of it, during the read, the two do not
-            # belong together: the read is dropped. The close asks for another when it is done.
-            usable = {s: r for s, r in fresh.items() if before[s] is not None}
-            usable = {s: r for s, r in usable.items() if self._locks.stamp(s) == before[s]}
+            usable = self._usable(fresh, begun)
             self._portfolio.readings.update(usable)
             judgement = judge(
                 self._portfolio.of_account(account_id),
