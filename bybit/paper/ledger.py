@@ -26,6 +26,10 @@ Changes = Iterable[tuple[tuple[str, str], Record]]
 Prices = dict[str, list[str]]
 
 
+class BooksUnavailable(OSError):
+    """The books cannot be opened, most likely because another exchange holds them."""
+
+
 class Ledger(Protocol):
     """Where the books are kept."""
 
@@ -61,16 +65,20 @@ class SqliteLedger:
     def __init__(self, directory: Path, *, fresh: bool = False) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = directory / FILE_NAME
-        if fresh:
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        # Two exchanges on one file would overwrite each other's books.
-        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._db.executescript(SCHEMA)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
+        try:
+            # Two exchanges on one file would overwrite each other's books.
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+            if fresh:
+                # Emptied rather than unlinked: another exchange may still hold the file.
+                self._db.executescript("DELETE FROM records; DELETE FROM prices;")
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise BooksUnavailable(f"the books in {directory} cannot be opened: {error}") from error
 
     def load(self) -> Iterator[Record]:
         for kind, body in self._db.execute("SELECT kind, body FROM records"):

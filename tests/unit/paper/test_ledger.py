@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from positiond.bybit.paper.books import Books, key_of
-from positiond.bybit.paper.ledger import FILE_NAME, SqliteLedger
+from positiond.bybit.paper.ledger import FILE_NAME, BooksUnavailable, SqliteLedger
 from positiond.bybit.paper.model import Counters
 from positiond.bybit.paper.records import from_json, to_json
 from positiond.bybit.vocab import Category
@@ -97,3 +97,16 @@ def test_amounts_are_stored_as_plain_decimals() -> None:
     floor = busy_floor()
     body = to_json(replace(floor.books.wallet(ALICE, "USDT"), balance=D("1E+3")))
     assert b'"balance":"1000"' in body
+
+
+def test_books_that_are_held_or_broken_are_refused(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    ledger.store([(key_of(Counters(order=1)), Counters(order=1))])
+    for fresh in (False, True):
+        with pytest.raises(BooksUnavailable, match="locked"):
+            SqliteLedger(tmp_path, fresh=fresh)
+    assert list(ledger.load()) == [Counters(order=1)]
+    ledger.close()
+    (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 100)
+    with pytest.raises(BooksUnavailable, match="not a database"):
+        SqliteLedger(tmp_path)
