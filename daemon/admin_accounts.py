@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from ..bybit.gateway import open_gateway
@@ -14,12 +12,9 @@ from .admin import on_store, user_named
 from .config import Config
 from .domain.errors import Conflict, InvalidInput, NotFound
 from .domain.model import Account, AccountId, Credentials, Environment, KeyInfo, UserId
+from .key_rights import forbidden_rights, warnings
 from .secret_input import add_secret_arguments, read_secret
 from .serving import loaded_config
-
-# Rights that move money out; a key that has one is refused.
-_FORBIDDEN: Final = ("Wallet", "Withdraw")
-_SOON: Final = timedelta(days=14)
 
 
 def add_account_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,26 +72,6 @@ async def key_info(config: Config, account: Account, credentials: Credentials) -
         raise InvalidInput("no-host", f"{account.environment} has no host: set POSITIOND_PAPER_URL")
     async with open_gateway(config.hosts) as gateway:
         return await gateway.account(account, credentials).key_info()
-
-
-def forbidden_rights(info: KeyInfo) -> list[str]:
-    """Rights of the key that could move money out, as `Group.Right`."""
-    return [
-        f"{group}.{right}"
-        for group, rights in info.permissions.items()
-        for right in rights
-        if group in _FORBIDDEN
-    ]
-
-
-def warnings(info: KeyInfo, now: datetime) -> Iterable[str]:
-    """What an operator should know of a key that is fit for use otherwise."""
-    if info.read_only:
-        yield "read-only: positions are tracked but cannot be closed"
-    if not info.ips or info.ips == ("*",):
-        yield "not bound to an IP address: it expires, and works from anywhere"
-    if info.expires_at is not None and info.expires_at - now < _SOON:
-        yield f"expires {info.expires_at:%Y-%m-%d %H:%M}Z"
 
 
 async def _add(

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 from ..bybit.gateway import BybitGateway
 from ..http.keys import digest, new_session_key, new_token
 from ..http.passwords import hash_password
-from .admin_accounts import forbidden_rights
 from .config import Config
 from .daemon_api import DaemonApi
 from .domain import money
@@ -21,6 +20,7 @@ from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, MarketE
 from .domain.model import Account, Category, Credentials, Holding, Instrument, Side
 from .domain.orders import Acked, ReduceOnlyOrder
 from .domain.people import Scope
+from .key_rights import forbidden_rights
 from .smoke_report import Report, SmokeFailed
 from .storage import database_url, opened_store
 from .waiting import poll
