@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..daemon.domain.errors import PositiondError, SchemaMismatch
 from .placement import Placement, failure
-from .postmaster import Postmaster, processes_in, running
+from .postmaster import Fate, Postmaster, fate, processes_in, read_pid_file, running
 
 ROLE = "positiond"
 DATABASE = "positiond"
@@ -105,15 +105,20 @@ def _check_version(placement: Placement) -> None:
 def _is_clear(cluster: Path, *, alone: bool) -> bool:
     """Whether a start may be tried; sweeps up the pid file of a server that was killed.
 
-    Postgres sees to a stale pid file itself, unless the pid was given to another process since:
-    then it refuses to start, for ever. Removing the file switches its own safeguard off, so that
-    is done only when no process works in the cluster and nobody else (not even in another
-    container, whose processes do not show) uses it.
+    Postgres sees to a stale pid file itself, unless the pid is taken: by a zombie that nobody
+    reaps (as in many containers), or by another program since. Then it refuses to start, for ever.
+    Removing the file switches its own safeguard off, so that is done only when no process works
+    in the cluster, and for another program's pid only when nobody else uses the cluster: not even
+    in another container, whose processes do not show.
     """
     left = processes_in(cluster)
-    if left:
+    if left is None:
+        return True
+    found = read_pid_file(cluster)
+    became = fate(found.pid) if found is not None else Fate.GONE
+    if left or became is Fate.ENDING:
         return False
-    if left is not None and alone:
+    if alone or became is Fate.GONE:
         (cluster / "postmaster.pid").unlink(missing_ok=True)
     return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -17,6 +18,14 @@ class Postmaster:
     pid: int
     socket_dir: str
     is_ready: bool
+
+
+class Fate(Enum):
+    """GONE includes a zombie: it holds nothing, though its pid is still taken."""
+
+    GONE = "gone"
+    ENDING = "ending"
+    ANOTHER = "another program"
 
 
 def read_pid_file(cluster: Path) -> Postmaster | None:
@@ -61,6 +70,23 @@ def processes_in(cluster: Path) -> frozenset[int] | None:
                 # Gone meanwhile, a zombie, or another user's: not ours in any case.
                 continue
     return frozenset(found)
+
+
+def fate(pid: int) -> Fate:
+    """What has become of a process that does not work in the cluster any more (Linux only)."""
+    try:
+        os.readlink(_PROC / str(pid) / "cwd")
+    except PermissionError:
+        return Fate.ANOTHER
+    except OSError:
+        pass
+    else:
+        return Fate.ANOTHER
+    try:
+        state = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return Fate.GONE
+    return Fate.GONE if state in "ZX" else Fate.ENDING
 
 
 def _answers(socket_dir: str) -> bool:

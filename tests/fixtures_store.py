@@ -30,7 +30,9 @@ class PostgresServer:
 
     async def create(self) -> str:
         name = f"test_{uuid4().hex}"
-        await self._as_superuser(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER positiond")
+        await self._as_superuser(
+            f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER positiond STRATEGY file_copy"
+        )
         return name
 
     async def drop(self, name: str) -> None:
