@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from positiond.bybit.paper.server import PaperServer
 
+from tests.e2e.gate import Gate, gate_before
 from tests.e2e.world import Trader, World, a_world, daemon, trading
 
 
@@ -31,4 +32,26 @@ async def trader(world: World) -> AsyncIterator[Trader]:
     async with daemon(world):
         user = await world.user("alice")
         async with trading(world, user, "main") as made:
+            yield made
+
+
+@pytest.fixture
+async def gate(paper: PaperServer) -> AsyncIterator[Gate]:
+    async with gate_before(paper.url) as made:
+        yield made
+
+
+@pytest.fixture
+async def gated(postgres_url: str, paper: PaperServer, gate: Gate) -> AsyncIterator[World]:
+    """A world whose daemon reaches the exchange through the gate."""
+    with tempfile.TemporaryDirectory() as directory:
+        async with a_world(postgres_url, Path(directory), paper, gate.url) as made:
+            yield made
+
+
+@pytest.fixture
+async def gated_trader(gated: World) -> AsyncIterator[Trader]:
+    async with daemon(gated):
+        user = await gated.user("alice")
+        async with trading(gated, user, "main") as made:
             yield made

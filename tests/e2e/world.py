@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 from positiond.bybit.paper.server import PaperAccount, PaperServer
 from positiond.daemon.app import serve
 from positiond.daemon.config import load
@@ -95,6 +96,20 @@ class World:
         )
         return account, paper
 
+    async def sql(self, statement: str, *values: object) -> list[Any]:
+        """Rows of a statement on a connection of its own, as another program would run it."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+    def holds(self, account: PaperAccount, symbol: str, side: str, quantity: str) -> dict[str, str]:
+        """A leg that was just bought or sold by hand, at its true entry price."""
+        order = self.paper.trade(account, symbol, side, quantity)["order"]
+        assert order["cumExecQty"] == quantity, order
+        return leg(symbol, side, quantity, order["avgPrice"])
+
     async def token(self, user: User, scope: Scope = Scope.TRADE) -> str:
         token = new_token()
         await self.store.people.create_token(user.id, "test", scope, digest(token))
@@ -103,14 +118,17 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    postgres_url: str, data_dir: Path, paper: PaperServer
+    postgres_url: str, data_dir: Path, paper: PaperServer, exchange_url: str | None = None
 ) -> AsyncIterator[World]:
-    """The store and the exchange; the daemon is started by `daemon`."""
+    """The store and the exchange; the daemon is started by `daemon`.
+
+    `exchange_url` is what the daemon is told, where something stands before the exchange.
+    """
     environ = {
         "POSITIOND_DATABASE_URL": postgres_url,
         "POSITIOND_DATA_DIR": str(data_dir),
         "POSITIOND_SEAL_KEY": SEAL_TEXT,
-        "POSITIOND_PAPER_URL": paper.url,
+        "POSITIOND_PAPER_URL": exchange_url or paper.url,
         "POSITIOND_HTTP_PORT": "0",
     }
     async with open_store(postgres_url, SEAL) as store:
