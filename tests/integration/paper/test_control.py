@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 
 import aiohttp
 import pytest
@@ -162,7 +163,7 @@ async def frames_under(carol: Client, fault: dict[str, object], seconds: float =
     for qty in ("0.1", "0.2"):
         carol.paper.trade(carol.account, "BTCUSDT", "Buy", qty)
         await carol.control("POST", "step", ms=100)
-    texts = []
+    texts: list[str] = []
     while True:
         try:
             message = await stream.socket.receive(timeout=seconds)
@@ -195,13 +196,17 @@ async def test_frames_are_corrupted_delayed_and_cut_on_demand(carol: Client) -> 
     assert await frames_under(carol, {"kind": "cut"}) == ["cut"]
 
 
+def mentions(text: str, frame: dict[str, object]) -> bool:
+    return text in str(frame)
+
+
 async def test_fills_sometimes_come_before_the_ack(alice: Client) -> None:
     stream = await alice.stream("execution")
     early = 0
     for n in range(40):
         link = f"race-{n}"
         ack = asyncio.create_task(alice.market("Buy", "0.001", orderLinkId=link))
-        await stream.next(lambda f, link=link: link in str(f))
+        await stream.next(partial(mentions, link))
         early += not ack.done()
         body = await ack
         if body["retCode"] == 0 and early:

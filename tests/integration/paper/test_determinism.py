@@ -24,7 +24,7 @@ async def play(http: aiohttp.ClientSession, seed: int, data_dir: Path | None = N
         await alice.market("Sell", "2", orderLinkId="c")
         await alice.control("POST", "step", ms=5000)
         state = await alice.control("GET", "state")
-        seen = []
+        seen: list[str] = []
         while len(seen) < 12:
             seen.append(json.dumps(await stream.next(lambda frame: "topic" in frame)))
         return json.dumps(state).encode(), seen

@@ -1,5 +1,7 @@
 """Streams over real sockets: snapshot and deltas, private frames, cuts, slow readers."""
 
+from typing import Any
+
 import aiohttp
 import pytest
 from positiond.bybit.paper import stream as stream_module
@@ -64,7 +66,7 @@ async def test_a_close_is_told_on_four_topics_in_their_own_words(carol: Client) 
     stream = await carol.stream("order", "execution", "position", "wallet")
     made = await carol.market("Sell", "0.3", reduceOnly=True, orderLinkId="close-1")
     await carol.control("POST", "step", ms=100)
-    frames = {}
+    frames: dict[str, Any] = {}
     while len(frames) < 4:
         frame = await stream.next(lambda frame: "topic" in frame)
         frames[frame["topic"]] = frame
