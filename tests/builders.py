@@ -44,6 +44,8 @@ def uuid_of(text: str) -> UUID:
     return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
+EXPIRY = NOON + timedelta(minutes=15)
+
 ALICE = UserId(uuid_of("alice"))
 BOB = UserId(uuid_of("bob"))
 ACCOUNT = AccountId(uuid_of("account"))
@@ -277,7 +279,7 @@ def close_order(
 
 
 def close_request(
-    of: Position, *, created_at: datetime = NOON, expires_at: datetime = after(900)
+    of: Position, *, created_at: datetime = NOON, expires_at: datetime = EXPIRY
 ) -> CloseRequest:
     """A freshly accepted request to close all that is open of the position."""
     return CloseRequest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import TypeVar
 
 import pytest
 from positiond.daemon.domain.closing import (
@@ -16,6 +17,9 @@ from positiond.daemon.domain.closing import (
 )
 from positiond.daemon.domain.errors import IllegalTransition
 from positiond.daemon.domain.orders import OrderState, RequestState
+
+S = TypeVar("S", RequestState, OrderState)
+E = TypeVar("E", RequestEvent, OrderEvent)
 
 ENDS = {RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED}
 NOTHING_SENT = {RequestState.ACCEPTED, RequestState.WAITING, RequestState.PREFLIGHT}
@@ -46,7 +50,7 @@ def test_an_order_takes_an_event_by_the_table_or_not_at_all(
         next_order_state(state, event)
 
 
-def reachable(table: Mapping[tuple[str, str], str], start: str) -> set[str]:
+def reachable(table: Mapping[tuple[S, E], S], start: S) -> set[S]:
     seen, fringe = {start}, [start]
     while fringe:
         state = fringe.pop()

@@ -24,7 +24,7 @@ from ...builders import (
     position,
     symbol_key,
 )
-from .samples import Picture, pictures, steady
+from .samples import Picture, pictures, signed, steady
 
 
 def compare(picture: Picture) -> Judgement:
@@ -65,8 +65,10 @@ def test_the_order_of_positions_legs_and_rows_never_matters(
 
 
 @steady
-@given(pictures(), st.integers(-3, 3))
-def test_what_is_held_where_nobody_has_a_leg_changes_nothing(picture: Picture, size: int) -> None:
+@given(pictures(), signed)
+def test_what_is_held_where_nobody_has_a_leg_changes_nothing(
+    picture: Picture, size: Decimal
+) -> None:
     key, foreign = symbol_key("ZUSDT"), symbol_key("AUSDT", OTHER_ACCOUNT)
     crowded = replace(
         picture,

@@ -1,0 +1,63 @@
+"""What is held in memory: who writes which field, and what goes when a position goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from positiond.daemon.domain.model import Verdict
+from positiond.daemon.domain.portfolio import Portfolio
+from positiond.daemon.domain.verdict import Reading
+
+from ...builders import (
+    ACCOUNT,
+    BTC,
+    ETH,
+    NOON,
+    OTHER_ACCOUNT,
+    component,
+    holding,
+    position,
+    symbol_key,
+)
+
+
+def test_a_new_position_is_unverified_until_it_was_compared() -> None:
+    portfolio, one = Portfolio(), position()
+    assert portfolio.put(one)
+    assert portfolio.syncs[one.id].verdict is Verdict.UNVERIFIED
+
+
+def test_an_older_record_never_sets_the_flag_back() -> None:
+    portfolio, one = Portfolio(), position()
+    portfolio.put(one)
+    portfolio.positions[one.id] = replace(one, is_altered=True, verified_at=NOON)
+    assert not portfolio.put(one)
+    assert portfolio.put(replace(one, name="renamed"))
+    now = portfolio.positions[one.id]
+    assert (now.name, now.is_altered, now.verified_at) == ("renamed", True, NOON)
+
+
+def test_readings_go_with_the_last_holder_of_their_symbol() -> None:
+    portfolio = Portfolio()
+    one = position(component(of="a"), component(symbol=ETH, of="a"), name="a")
+    two = position(component(of="b"), name="b")
+    portfolio.put(one)
+    portfolio.put(two)
+    for symbol in (BTC, ETH):
+        portfolio.readings[symbol_key(symbol)] = Reading((holding("1", symbol),), NOON)
+    assert portfolio.drop(one.id) == one
+    assert set(portfolio.readings) == {symbol_key(BTC)}
+    assert portfolio.drop(one.id) is None
+
+
+def test_symbols_and_holders_are_those_of_open_legs() -> None:
+    portfolio = Portfolio()
+    one = position(component(of="a"), component("1", symbol=ETH, of="a", closed="1"), name="a")
+    two = position(component(of="b"), name="b", account_id=OTHER_ACCOUNT)
+    portfolio.put(one)
+    portfolio.put(two)
+    assert portfolio.symbols(ACCOUNT) == {symbol_key(BTC)}
+    assert portfolio.holders([symbol_key(BTC)]) == {one.id}
+    assert portfolio.holders([symbol_key(ETH)]) == frozenset()
+    assert one.components[1].open == Decimal(0)
