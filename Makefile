@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# stdout belongs to the programs: `make demo ARGS=--json` prints its one line there.
+PIP := >&2 $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := daemon bybit store http tests
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
@@ -51,15 +52,15 @@ clean:
 # The stamps make a second start quick and independent of the network. The project itself is
 # installed in place, so editing its sources needs no new install; new metadata does.
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv >&2
 
 .venv/runtime.stamp: requirements.lock pyproject.toml | .venv/bin/python
-	@test -e .venv/dev.stamp || echo 'installing what the daemon needs into .venv ...'
+	@test -e .venv/dev.stamp || echo 'installing what the daemon needs into .venv ...' >&2
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock .venv/runtime.stamp
-	@echo 'installing what the tests need into .venv ...'
+	@echo 'installing what the tests need into .venv ...' >&2
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
