@@ -19,7 +19,13 @@ from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
 from .domain.errors import PositiondError
-from .domain.events import AccountEvent, AccountFeedUp, FillSeen, HoldingSeen
+from .domain.events import (
+    AccountEvent,
+    AccountFeedDown,
+    AccountFeedUp,
+    FillSeen,
+    HoldingSeen,
+)
 from .domain.model import (
     AccountId,
     Category,
@@ -27,6 +33,7 @@ from .domain.model import (
     InstrumentKey,
     Position,
     PositionId,
+    Verdict,
 )
 from .domain.portfolio import NOT_COMPARED, Portfolio
 from .domain.ports import AccountExchange, DeviationRecord, PnlWrite, Positions, VerdictWrite
@@ -100,6 +107,8 @@ class PositionReconciler:
             case AccountFeedUp(account_id):
                 self._unread.add(account_id)
                 self._wake.set()
+            case AccountFeedDown(account_id, reason):
+                self._doubt(account_id, f"the private stream is down: {reason}")
             case HoldingSeen(account_id, holding):
                 symbol = SymbolKey(account_id, holding.category, holding.symbol)
                 if self._is_news(symbol, holding):
@@ -108,6 +117,17 @@ class PositionReconciler:
                 self.recheck(SymbolKey(account_id, fill.category, fill.symbol))
             case _:
                 pass
+
+    def _doubt(self, account_id: AccountId, why: str) -> None:
+        """What was read before proves nothing any more; the flags wait for the next compare."""
+        positions = self._portfolio.of_account(account_id)
+        self._portfolio.readings.update(self._failed(self._portfolio.symbols(account_id), why))
+        for position in positions:
+            known = self._portfolio.syncs.get(position.id, NOT_COMPARED)
+            self._portfolio.syncs[position.id] = replace(
+                known, verdict=Verdict.UNVERIFIED, reason=why, verified_at=None
+            )
+        self._changed(frozenset(position.id for position in positions))
 
     def recheck(self, symbol: SymbolKey) -> None:
         """Ask for a compare of the symbol once it has been quiet; ignored where nobody holds it."""
