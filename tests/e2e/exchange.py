@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -76,16 +77,25 @@ async def books(url: str, account: PaperAccount) -> Books:
     return await asyncio.to_thread(_books, url, account)
 
 
-def _books(url: str, account: PaperAccount) -> Books:
+@contextmanager
+def sdk(url: str, account: PaperAccount) -> Iterator[Any]:
+    """The official SDK's HTTP class; it blocks, so use it in a thread."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_http_manager, "HTTP_URL", url)
-        sdk = unified_trading.HTTP(testnet=False, api_key=account.key, api_secret=account.secret)
+        session = unified_trading.HTTP(
+            testnet=False, api_key=account.key, api_secret=account.secret
+        )
     try:
-        orders = sdk.get_order_history(category="linear", limit=50)["result"]["list"]
-        fills = sdk.get_executions(category="linear", limit=100)["result"]["list"]
-        rows = sdk.get_positions(category="linear", settleCoin="USDT")["result"]["list"]
+        yield session
     finally:
-        sdk.client.close()
+        session.client.close()
+
+
+def _books(url: str, account: PaperAccount) -> Books:
+    with sdk(url, account) as session:
+        orders = session.get_order_history(category="linear", limit=50)["result"]["list"]
+        fills = session.get_executions(category="linear", limit=100)["result"]["list"]
+        rows = session.get_positions(category="linear", settleCoin="USDT")["result"]["list"]
     return Books(
         [order for order in orders if order["orderLinkId"]],
         fills,

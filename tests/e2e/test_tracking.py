@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,7 @@ from positiond.bybit.paper.server import PaperServer
 
 from tests.e2e.exchange import control
 from tests.e2e.gate import PUBLIC, Gate
-from tests.e2e.live import following
+from tests.e2e.live import Live, following
 from tests.e2e.world import Trader, World, daemon, eventually, trading
 
 SHAPES = {
@@ -114,15 +115,19 @@ async def test_the_stream_gives_a_snapshot_and_then_numbered_deltas_with_moving_
         # The page refuses a gap in the numbers, so every delta until then has come.
         for position in (first, second):
             await live.until(
-                lambda p=position["id"]: len(set(live.changes(p, "unrealized_pnl"))) > 5,
+                partial(moves, live, str(position["id"])),
                 10,
-                "the P&L moves",
+                f"the P&L of {position['name']} moves",
             )
         await live.until(lambda: any(f.event == "feed" for f in live.frames), 5, "the feed")
         numbers = [f.data["seq"] for f in live.frames if f.event == "positions"]
         assert len(numbers) > 5
         shown = live.page.positions[second["id"]]
         assert_adds_up(shown)
+
+
+def moves(live: Live, position_id: str) -> bool:
+    return len(set(live.changes(position_id, "unrealized_pnl"))) > 5
 
 
 async def test_the_start_up_sweep_writes_the_pnl_of_all_active_positions(
