@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -16,7 +15,7 @@ from positiond.daemon.domain.errors import (
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def failing(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A verb `fail` that raises what its module's `error` holds."""
     module = ModuleType("failing_verb")
 
@@ -26,7 +25,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     module.__dict__.update(add_fail_arguments=lambda _parser: None, run_fail=run_fail)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(cli, "VERBS", (cli.Verb("fail", "fail", module.__name__),))
-    yield module
+    return module
 
 
 @pytest.mark.parametrize(
