@@ -34,7 +34,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check $(SOURCES)
 
 bench: .venv/dev.stamp
-	@exec $(BIN)/python -m pytest -q -s tests/bench $(ARGS)
+	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 long: .venv/dev.stamp
 	@exec $(BIN)/python -m pytest -m long $(ARGS)

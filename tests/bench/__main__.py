@@ -1,0 +1,41 @@
+"""`python -m tests.bench [NAME …]`: measure, print a small table each, and assert only results."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from positiond.daemon import logs
+from positiond.daemon.config import LogConfig
+
+from tests.bench import tick_path
+from tests.bench.table import Table, machine
+
+BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
+    "tick": tick_path.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names
+    if unknown := sorted(set(names) - BENCHMARKS.keys()):
+        parser.error(f"no such benchmark: {', '.join(unknown)}")
+    logs.configure(LogConfig(level="error", format="console"))
+    print(machine())
+    began = time.monotonic()
+    for name in names or BENCHMARKS:
+        gc.collect()
+        print(asyncio.run(_table(BENCHMARKS[name])).text(), flush=True)
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+async def _table(run: Callable[[], Awaitable[Table]]) -> Table:
+    return await run()
+
+
+main()
