@@ -27,10 +27,22 @@ OrderId = NewType("OrderId", str)
 
 ZERO = Decimal(0)
 
+# As `permissions` of user/query-api groups them: "Group.Right".
+USUAL_RIGHTS = (
+    "ContractTrade.Order",
+    "ContractTrade.Position",
+    "Spot.SpotTrade",
+    "Options.OptionsTrade",
+    "Derivatives.DerivativesTrade",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One UID with one API key; the key and the secret are throw-away, for paper only."""
+    """One UID with one API key; the key and the secret are throw-away, for paper only.
+
+    Without `ips` the key works from everywhere; without `expires_ms` it never ends.
+    """
 
     uid: Uid
     label: str
@@ -38,6 +50,9 @@ class Account:
     secret: str = field(repr=False)
     read_only: bool
     created_ms: int
+    rights: tuple[str, ...] = USUAL_RIGHTS
+    ips: tuple[str, ...] = ()
+    expires_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

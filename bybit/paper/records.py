@@ -54,6 +54,8 @@ def _typed(value: Any, hint: Any) -> Any:
         if value is None:
             return None
         (hint,) = (arm for arm in get_args(hint) if arm is not type(None))
+    if get_origin(hint) is tuple:
+        return tuple(_typed(item, get_args(hint)[0]) for item in value)
     if isinstance(hint, type) and issubclass(hint, Decimal | Enum):
         return hint(value)
     return value
