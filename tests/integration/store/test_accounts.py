@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 from positiond.daemon.domain.errors import ConfigError, Conflict, NotFound
 from positiond.daemon.domain.model import AccountId, Credentials, Environment, UserId
 from positiond.store.sealing import SealKey
+from positiond.store.sql import SQL
 from positiond.store.store import Store, open_store
 
 from tests.builders_store import NOW, accept, add_account, add_position
@@ -61,6 +63,25 @@ async def test_an_account_is_kept_while_it_has_open_positions(store: Store, epoc
             await store.accounts.remove(account.id)
         assert refused.value.code == "account-in-use"
         await accept(store, position)
+
+
+async def test_a_position_recorded_during_a_removal_finds_no_account(
+    store: Store, postgres_url: str
+) -> None:
+    account = await add_account(store)
+    connection = await asyncpg.connect(postgres_url)
+    removal = connection.transaction()
+    await removal.start()
+    await connection.execute(SQL["lock_account"], account.id)
+    await connection.execute(SQL["remove_account"], account.id)
+    recording = asyncio.create_task(add_position(store, account))
+    async with asyncio.timeout(5):
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            assert not recording.done()
+    await removal.commit()
+    await connection.close()
+    with pytest.raises(NotFound):
+        await recording
 
 
 async def test_a_removed_account_is_gone_with_its_secret_and_leaves_its_history(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from positiond.daemon.domain.errors import Conflict, InvalidInput, NotFound
 from positiond.daemon.domain.model import (
@@ -251,6 +252,21 @@ async def test_only_a_close_that_sent_nothing_can_be_cancelled(store: Store, epo
         await store.closes.cancel(account.user_id, accepted.close_id, NOW)
     assert refused.value.code == "already-ended"
     order = await sent_order(store, untouched)
+    with pytest.raises(Conflict) as refused:
+        await store.closes.cancel(account.user_id, order.close_id, NOW)
+    assert refused.value.code == "already-sending"
+
+
+async def test_a_close_that_has_orders_cannot_be_cancelled_whatever_its_state_says(
+    store: Store, epoch: int, postgres_url: str
+) -> None:
+    account = await add_account(store)
+    order = await sent_order(store, await add_position(store, account))
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("UPDATE close_requests SET state = 'WAITING'")
+    # Settled, so that nothing else forbids the end.
+    await connection.execute("UPDATE close_orders SET state = 'TERMINAL'")
+    await connection.close()
     with pytest.raises(Conflict) as refused:
         await store.closes.cancel(account.user_id, order.close_id, NOW)
     assert refused.value.code == "already-sending"

@@ -77,6 +77,10 @@ def start_user(data: Path) -> subprocess.Popen[str]:
     return user
 
 
+def bystander(uid: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"], user=uid if IS_ROOT else None, cwd="/")
+
+
 def kill(user: subprocess.Popen[str]) -> None:
     user.kill()
     user.communicate()
@@ -183,17 +187,20 @@ async def test_a_killed_postmaster_is_replaced_while_the_daemon_runs(data: Path)
 async def test_a_pid_that_now_belongs_to_another_program_does_not_keep_it_from_starting(
     data: Path,
 ) -> None:
+    pid_file = cluster_of(data) / "postmaster.pid"
     async with EmbeddedPostgres(data):
         kill_postmaster(data)
         eventually(lambda: not processes_in(cluster_of(data)))
-        for stale in (
-            cluster_of(data) / "postmaster.pid",
-            data / "postgres/socket/.s.PGSQL.5432.lock",
-        ):
+        # A process of the same user: Postgres takes those of others for no server of its own.
+        another = bystander(pid_file.stat().st_uid)
+        for stale in (pid_file, data / "postgres" / "socket" / ".s.PGSQL.5432.lock"):
             lines = stale.read_text().splitlines()
-            stale.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+            stale.write_text("\n".join([str(another.pid), *lines[1:]]) + "\n")
     async with EmbeddedPostgres(data) as server:
         assert await ask(server.url, "SELECT 1") == 1
+    assert another.poll() is None
+    another.kill()
+    another.wait()
 
 
 async def test_whoever_leaves_last_stops_the_server(data: Path) -> None:

@@ -47,6 +47,23 @@ async def test_writing_pnl_finds_its_rows_by_their_ids(sql: Any) -> None:
     assert "synthetic_positions" not in _scanned_whole(nodes)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"), [("write_pnl", (Decimal(1),)), ("write_verdicts", (True,))]
+)
+async def test_rows_are_locked_in_the_order_of_their_ids_before_they_are_written(
+    sql: Any, name: str, values: tuple[object, ...]
+) -> None:
+    """Two writers that lock the same rows in different orders end in a deadlock."""
+    ids = [row["id"] for row in await sql.fetch("SELECT id FROM synthetic_positions LIMIT 20")]
+    columns = [ids, [values[0]] * len(ids), [NOW] * len(ids)]
+    nodes = await _plan(sql, name, *columns, *([NOW] if name == "write_verdicts" else []))
+    (locking,) = [node for node in nodes if node["Node Type"] == "LockRows"]
+    assert [node["Node Type"] for node in locking["Plans"]] == ["Sort"]
+    # The planner may number the alias.
+    (key,) = locking["Plans"][0]["Sort Key"]
+    assert key in ("p.id", "p_1.id")
+
+
 async def test_a_fill_finds_its_order_component_and_position_by_their_ids(sql: Any) -> None:
     component = await sql.fetchval("SELECT id FROM position_components LIMIT 1")
     nodes = await _plan(sql, "lock_position_of_component", component)
