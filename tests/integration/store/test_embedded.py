@@ -331,13 +331,16 @@ def test_without_root_the_server_runs_as_its_user(data: Path) -> None:
     assert cluster_of(own).stat().st_uid == 65534
     assert stat.S_IMODE(own.stat().st_mode) == 0o700
     # An administrator's visit as root leaves it usable for its owner.
-    EmbeddedPostgres(own).start()
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", UNPRIVILEGED, str(own), USER],
-            input="",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stdout.startswith("postgresql://"), done.stderr
+    visit = EmbeddedPostgres(own)
+    visit.start()
+    visit.stop()
+    assert not processes_in(cluster_of(own))
+    done = subprocess.run(
+        [sys.executable, "-c", UNPRIVILEGED, str(own), USER],
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("postgresql://"), done.stderr
+    assert not processes_in(cluster_of(own))
