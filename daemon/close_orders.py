@@ -127,20 +127,19 @@ class OrderSettler:
     # --- settling ---------------------------------------------------------------------------
 
     async def settle(self, order: CloseOrder) -> CloseOrder:
-        """Wait for proof of the order's end, booking its fills; resends a proven absent one."""
+        """Wait for proof of the order's end, booking its fills; resends a proven absent one once.
+
+        Absent a second time, its id may be one that Bybit keeps reserved (110072) for an order
+        that ended unseen: what is left goes out as a new attempt.
+        """
         if order.state.is_settled:
             return await self._book_late(order)
-        while True:
-            order = await self._until_settled(order)
-            if order.state is not OrderState.ABSENT or self._expired():
-                return order
-            if not await self._fits(order):
-                return order
-            # The same id and the same frozen quantity, signed and stored anew (rule 7).
-            order = _moved(order, OrderEvent.RESEND)
-            order = await self.send(order, None)
-            if order.state.is_settled:
-                return order
+        order = await self._until_settled(order)
+        if order.state is not OrderState.ABSENT or self._expired() or not await self._fits(order):
+            return order
+        # The same id and the same frozen quantity, signed and stored anew (rule 7).
+        order = await self.send(_moved(order, OrderEvent.RESEND), None)
+        return order if order.state.is_settled else await self._until_settled(order)
 
     async def _until_settled(self, order: CloseOrder) -> CloseOrder:
         inbox = self._inboxes[order.link_id]
