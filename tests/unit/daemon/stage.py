@@ -1,0 +1,100 @@
+"""A stage for closes: a venue, a ledger and the real machinery between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import count
+
+from positiond.daemon.bucket_locks import BucketLocks
+from positiond.daemon.catalogue import Catalogue
+from positiond.daemon.close_context import Closing
+from positiond.daemon.close_inbox import Inboxes
+from positiond.daemon.close_run import CloseRun
+from positiond.daemon.domain.model import CloseOrderId, Component, Position, PositionStatus
+from positiond.daemon.domain.orders import CloseRequest, LegOutcome, RequestState
+from positiond.daemon.domain.portfolio import AccountState, Portfolio
+
+from ...builders import account, position, uuid_of
+from .fake_time import now, timing
+from .gate import Gate
+from .ledger import Ledger
+from .venue import Door, Reaction, Venue
+
+
+class Stage:
+    """One account; `shown` is what the page was told, `once` what happens when a state is shown."""
+
+    def __init__(self, *reactions: Reaction) -> None:
+        self.gate = Gate()
+        self.venue = Venue(self.gate)
+        self.venue.script.extend(reactions)
+        self.door = Door()
+        self.ledger = Ledger(self.gate)
+        self.locks = BucketLocks()
+        self.portfolio = Portfolio()
+        self.portfolio.accounts[account().id] = AccountState(account())
+        self.shown: list[CloseRequest] = []
+        self.ended: list[tuple[CloseRequest, Position | None]] = []
+        self.once: dict[RequestState, Callable[[], None]] = {}
+        self._numbers = count(1)
+
+    def record(self, *components: Component, name: str = "pair", held: bool = True) -> Position:
+        """A position with these legs, which the venue holds as recorded."""
+        one = position(*components, name=name)
+        self.ledger.positions[one.id] = one
+        for component in one.components if held else ():
+            self.venue.trade(component.symbol, component.signed_open)
+        return one
+
+    async def close(self, one: Position) -> CloseRequest:
+        """Close it to the end; the request as it then stands in the ledger."""
+        request = self.ledger.open_close(one)
+        await self.drive(request)
+        return self.ledger.requests[request.id]
+
+    async def drive(self, request: CloseRequest) -> None:
+        recorded = self.ledger.positions[request.position_id]
+        await CloseRun(self.closing(), request, recorded).drive()
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something so many seconds from now."""
+        asyncio.get_running_loop().call_later(seconds, action)
+
+    def restart(self) -> None:
+        """A new process: nothing but the ledger and the venue is left."""
+        self.gate.stop_at = None
+        self.venue.inboxes = Inboxes()
+        self.locks = BucketLocks()
+
+    def closing(self) -> Closing:
+        return Closing(
+            closes=self.ledger,
+            positions=self.ledger,
+            switches=self.ledger,
+            portfolio=self.portfolio,
+            catalogue=Catalogue(self.door, now),
+            locks=self.locks,
+            inboxes=self.venue.inboxes,
+            timing=timing(),
+            new_link_id=lambda: f"link-{next(self._numbers)}",
+            new_order_id=lambda: CloseOrderId(uuid_of(f"row {next(self._numbers)}")),
+            exchange=lambda _: self.venue,
+            shown=self._show,
+            ended=lambda request, one: self.ended.append((request, one)),
+        )
+
+    def _show(self, request: CloseRequest) -> None:
+        self.shown.append(request)
+        self.once.pop(request.state, lambda: None)()
+
+    def status(self, one: Position) -> PositionStatus:
+        return self.ledger.positions[one.id].status
+
+    def notes(self) -> list[str]:
+        """Everything the page was told that closes wait for."""
+        return [request.detail for request in self.shown if request.detail]
+
+
+def outcomes(request: CloseRequest) -> list[LegOutcome]:
+    return [leg.outcome for leg in request.legs]
