@@ -170,14 +170,15 @@ def _reason(log: Path, before: int) -> str:
     return (fatal or lines or ["it said nothing"])[0].split(":  ", 1)[-1].strip()
 
 
-def forget(home: Path) -> None:
-    """Delete a cluster that nothing leads to any more, after ending what still runs on it."""
+def end(home: Path, *, at_once: bool = False) -> None:
+    """End what runs on a cluster that nothing leads to any more; StoreUnavailable if it stays."""
     deadline = time.monotonic() + PATIENCE
     while left := processes_in(home / "cluster"):
         if time.monotonic() > deadline:
             raise failure(f"Postgres in {home} does not end")
-        for pid in left:
+        found = running(home / "cluster")
+        # The postmaster takes its children with it; without one, they are ended one by one.
+        for pid in [found.pid] if found is not None else left:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGQUIT)
+                os.kill(pid, signal.SIGQUIT if at_once else signal.SIGINT)
         time.sleep(_PAUSE)
-    shutil.rmtree(home)

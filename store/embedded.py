@@ -9,6 +9,8 @@ whether it was the one that started it, and an administrator's verb never stops 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from urllib.parse import quote
 
 from . import cluster
 from .filelock import UserLock, gate
-from .placement import Placement, failure, place, relocated
+from .placement import Placement, failure, place, unlinked_homes
 from .postmaster import running
 
 _CHECK_EVERY = 1.0
@@ -104,7 +106,8 @@ class EmbeddedPostgres:
             if not alone:
                 raise failure(f"the database in {self._data} is in use by another process")
             cluster.stop(placement)
-            cluster.forget(placement.home)
+            cluster.end(placement.home, at_once=True)
+            shutil.rmtree(placement.home)
             (self._data / "postgres").unlink(missing_ok=True)
 
     @contextmanager
@@ -112,21 +115,21 @@ class EmbeddedPostgres:
         try:
             self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with gate(self._data / "postgres.gate", cluster.PATIENCE):
-                _forget_orphan(self._data)
+                _end_orphans(self._data)
                 yield place(self._data)
         except OSError as error:
             where = error.filename or self._data
             raise failure(f"cannot use {where}: {error.strerror or error}") from error
 
 
-def _forget_orphan(data: Path) -> None:
-    """Delete what was moved out of a data directory that has been deleted since.
+def _end_orphans(data: Path) -> None:
+    """End servers that a deleted data directory left running; what they stored stays.
 
-    Without it, a new directory at the old path would find the old one's database again.
+    Only root's servers are ever moved out of their data directory.
     """
-    target = relocated(data)
-    if target.exists() and not (data / "postgres").is_symlink():
-        cluster.forget(target)
+    if os.geteuid() == 0:
+        for home in unlinked_homes(data):
+            cluster.end(home)
 
 
 async def _to_the_end(call: Callable[[], None]) -> None:

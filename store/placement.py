@@ -23,6 +23,7 @@ from ..daemon.domain.errors import StoreUnavailable
 
 SERVER_USER = "positiond-db"
 RELOCATED = Path("/var/lib/positiond")
+_ORIGIN = "origin"
 # sockaddr_un holds 108 bytes on Linux and 104 elsewhere, the final NUL included.
 _LONGEST_SOCKET = 103
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
@@ -163,9 +164,13 @@ def _home(data: Path, user: ServerUser) -> Path:
         if data.stat().st_uid != 0:
             user.own(home)
         return home
-    target = relocated(data)
-    _searchable(target.parent)
+    # A name of its own each time, so that only the link leads there: a data directory that is
+    # absent for a while (a volume not mounted) loses nothing to a start at its empty place, and
+    # one that was deleted does not find its old database again.
+    _searchable(RELOCATED)
+    target = Path(tempfile.mkdtemp(dir=RELOCATED))
     _searchable(target)
+    (target / _ORIGIN).write_bytes(os.fsencode(data))
     home.symlink_to(target)
     return target
 
@@ -176,9 +181,14 @@ def _searchable(path: Path) -> None:
     path.chmod(0o755)
 
 
-def relocated(data: Path) -> Path:
-    """Where the server's files go when its user cannot reach the data directory."""
-    return RELOCATED / hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:16]
+def unlinked_homes(data: Path) -> list[Path]:
+    """What was once moved out of this data directory and is no longer linked from it."""
+    return [
+        origin.parent
+        for origin in RELOCATED.glob(f"*/{_ORIGIN}")
+        if origin.read_bytes() == os.fsencode(data)
+        and origin.parent != (data / "postgres").resolve()
+    ]
 
 
 def _binaries(home: Path, user: ServerUser) -> Path:

@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 from positiond.daemon.domain.errors import SchemaMismatch, StoreUnavailable
 from positiond.store.embedded import EmbeddedPostgres
-from positiond.store.placement import relocated
+from positiond.store.placement import RELOCATED
 from positiond.store.postmaster import processes_in, running
 
 IS_ROOT = os.geteuid() == 0
@@ -297,21 +297,29 @@ async def test_below_a_private_directory_the_server_lives_elsewhere_and_opens_no
 ) -> None:
     private = data / "home"
     private.mkdir(mode=0o700)
-    try:
-        async with EmbeddedPostgres(private / "data") as server:
-            await ask(server.url, "CREATE TABLE kept AS SELECT 42 AS n")
-        assert stat.S_IMODE(private.stat().st_mode) == 0o700
-        assert (private / "data" / "postgres").resolve() == relocated(private / "data")
-        async with EmbeddedPostgres(private / "data") as server:
-            assert await ask(server.url, "SELECT n FROM kept") == 42
-        kill(start_user(private / "data"))
-        # Deleted and made anew: the old database must not come back, nor keep running.
-        shutil.rmtree(private / "data")
-        async with EmbeddedPostgres(private / "data") as server:
-            assert await ask(server.url, "SELECT to_regclass('kept')") is None
-    finally:
-        EmbeddedPostgres(private / "data").remove()
-    assert not relocated(private / "data").exists()
+    below = private / "data"
+    async with EmbeddedPostgres(below) as server:
+        await ask(server.url, "CREATE TABLE kept AS SELECT 42 AS n")
+    first = (below / "postgres").resolve()
+    assert first.parent == RELOCATED
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    async with EmbeddedPostgres(below) as server:
+        assert await ask(server.url, "SELECT n FROM kept") == 42
+    kill(start_user(below))
+    # Away and made anew: the old server ends, its database neither comes back nor is lost.
+    below.rename(private / "aside")
+    async with EmbeddedPostgres(below) as server:
+        assert await ask(server.url, "SELECT to_regclass('kept')") is None
+        assert not processes_in(first / "cluster")
+    second = (below / "postgres").resolve()
+    EmbeddedPostgres(below).remove()
+    shutil.rmtree(below)
+    (private / "aside").rename(below)
+    async with EmbeddedPostgres(below) as server:
+        assert await ask(server.url, "SELECT n FROM kept") == 42
+    EmbeddedPostgres(below).remove()
+    assert not first.exists()
+    assert not second.exists()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs to become somebody else")
