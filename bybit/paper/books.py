@@ -4,18 +4,23 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
-from typing import assert_never
+from typing import Any, assert_never
 
-from ..vocab import Category
+from ..vocab import Category, PositionMode
 from .model import (
     Account,
     ClosedPnl,
     Counters,
+    Delivery,
+    Ended,
+    Entry,
     Execution,
+    ModeChoice,
     Order,
     OrderId,
     Position,
     Record,
+    SessionSettlement,
     Uid,
     Wallet,
 )
@@ -37,7 +42,15 @@ class Books:
         self.open_orders: dict[OrderId, Order] = {}
         self.executions: dict[Uid, list[Execution]] = defaultdict(list)
         self.closed: dict[Uid, list[ClosedPnl]] = defaultdict(list)
+        self.modes: dict[tuple[Uid, str], PositionMode] = {}
+        self.entries: dict[Uid, list[Entry]] = defaultdict(list)
+        self.deliveries: dict[Uid, list[Delivery]] = defaultdict(list)
+        self.settlements: dict[Uid, list[SessionSettlement]] = defaultdict(list)
+        self.ended: dict[tuple[Category, str], Ended] = {}
         self.counters = Counters()
+        self._held: dict[Uid, dict[PositionKey, Position]] = defaultdict(dict)
+        self._open: dict[tuple[Category, str], dict[OrderId, Order]] = defaultdict(dict)
+        self._open_of: dict[Uid, dict[OrderId, Order]] = defaultdict(dict)
         self._orders_of: dict[Uid, list[OrderId]] = defaultdict(list)
         self._by_link: dict[tuple[Uid, Category, str], OrderId] = {}
         self._ring: dict[tuple[Uid, Category], deque[OrderId]] = defaultdict(
@@ -58,10 +71,16 @@ class Books:
         """Takes over stored records. The ring of closed orders starts empty, as at the venue."""
         for record in records:
             self._take(record)
-        for rows in self.executions.values():
-            rows.sort(key=lambda row: row.serial)
-        for closed in self.closed.values():
-            closed.sort(key=lambda row: row.serial)
+        lists: tuple[dict[Uid, list[Any]], ...] = (
+            self.executions,
+            self.closed,
+            self.entries,
+            self.deliveries,
+            self.settlements,
+        )
+        for by_uid in lists:
+            for rows in by_uid.values():
+                rows.sort(key=lambda row: row.serial)
         self._orders_of.clear()
         for order in sorted(self.orders.values(), key=lambda order: order.serial):
             self._index(order)
@@ -93,6 +112,25 @@ class Books:
         rows = [p for p in self.positions.values() if p.uid == uid and p.category is category]
         return sorted(rows, key=lambda p: (p.symbol, p.idx))
 
+    def mode(self, uid: Uid, symbol: str) -> PositionMode:
+        return self.modes.get((uid, symbol), PositionMode.ONE_WAY)
+
+    def held(self, uid: Uid) -> list[Position]:
+        """The account's positions that are not flat, in the order of their keys."""
+        return [position for _, position in sorted(self._held[uid].items())]
+
+    def holders(self) -> list[Uid]:
+        """The accounts that hold anything, in a fixed order."""
+        return sorted(uid for uid, held in self._held.items() if held)
+
+    def open_on(self, category: Category, symbol: str) -> list[Order]:
+        """Everybody's open orders on one contract, oldest first."""
+        return sorted(self._open[category, symbol].values(), key=lambda order: order.serial)
+
+    def open_of(self, uid: Uid) -> list[Order]:
+        """One account's open orders, oldest first."""
+        return sorted(self._open_of[uid].values(), key=lambda order: order.serial)
+
     def orders_of(self, uid: Uid) -> Iterator[Order]:
         """Newest first."""
         return (self.orders[order_id] for order_id in reversed(self._orders_of[uid]))
@@ -123,10 +161,24 @@ class Books:
             case Position():
                 key = (record.uid, record.category, record.symbol, record.idx)
                 self.positions[key] = record
+                if record.side is None:
+                    self._held[record.uid].pop(key, None)
+                else:
+                    self._held[record.uid][key] = record
             case Execution():
                 self.executions[record.uid].append(record)
             case ClosedPnl():
                 self.closed[record.uid].append(record)
+            case ModeChoice():
+                self.modes[record.uid, record.symbol] = record.mode
+            case Entry():
+                self.entries[record.uid].append(record)
+            case Delivery():
+                self.deliveries[record.uid].append(record)
+            case SessionSettlement():
+                self.settlements[record.uid].append(record)
+            case Ended():
+                self.ended[record.category, record.symbol] = record
             case Counters():
                 self.counters = record
             case _:
@@ -136,10 +188,16 @@ class Books:
         if order.order_id not in self.orders:
             self._index(order)
         self.orders[order.order_id] = order
-        if order.is_open:
-            self.open_orders[order.order_id] = order
-        else:
-            self.open_orders.pop(order.order_id, None)
+        shelves = (
+            self.open_orders,
+            self._open[order.category, order.symbol],
+            self._open_of[order.uid],
+        )
+        for shelf in shelves:
+            if order.is_open:
+                shelf[order.order_id] = order
+            else:
+                shelf.pop(order.order_id, None)
 
 
 def key_of(record: Record) -> tuple[str, str]:
@@ -157,6 +215,16 @@ def key_of(record: Record) -> tuple[str, str]:
             return "execution", record.exec_id
         case ClosedPnl():
             return "closed_pnl", f"{record.serial:012d}"
+        case ModeChoice():
+            return "mode", f"{record.uid}:{record.symbol}"
+        case Entry():
+            return "entry", f"{record.serial:012d}"
+        case Delivery():
+            return "delivery", f"{record.serial:012d}"
+        case SessionSettlement():
+            return "settlement", f"{record.serial:012d}"
+        case Ended():
+            return "ended", f"{record.category}:{record.symbol}"
         case Counters():
             return "counters", ""
         case _:

@@ -6,6 +6,7 @@ shows the state of its own moment, and the ledger stores whole records.
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import NewType
 
 from ..vocab import (
@@ -13,8 +14,10 @@ from ..vocab import (
     CancelType,
     Category,
     ExecType,
+    MarketUnit,
     OrderStatus,
     OrderType,
+    PositionMode,
     PositionStatus,
     RejectReason,
     Side,
@@ -26,6 +29,11 @@ Uid = NewType("Uid", str)
 OrderId = NewType("OrderId", str)
 
 ZERO = Decimal(0)
+
+# The other side of every booking: what accounts lose the book wins, and the fees go apart.
+# Summed over all owners, the balances of a coin change by deposits alone.
+HOUSE = Uid("house")
+FEES = Uid("fees")
 
 # As `permissions` of user/query-api groups them: "Group.Right".
 USUAL_RIGHTS = (
@@ -76,6 +84,9 @@ class Position:
     side: Side | None = None
     size: Decimal = ZERO
     avg_price: Decimal = ZERO
+    # What P&L is counted from: the average price, or since the last periodic settlement of a
+    # USDC contract its mark.
+    session_avg: Decimal = ZERO
     leverage: Decimal = Decimal(10)
     open_fee: Decimal = ZERO
     cur_realised: Decimal = ZERO
@@ -94,7 +105,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An accepted order; `matched` is False between the ack and its turn in the matching."""
+    """An accepted order; `matched` is False between the ack and its turn in the matching.
+
+    A spot market order in `MarketUnit.QUOTE_COIN` has its `qty` in quote coin, `cum_qty` as
+    ever in base coin.
+    """
 
     serial: int
     order_id: OrderId
@@ -126,6 +141,7 @@ class Order:
     closed_pnl: Decimal = ZERO
     fee_coin: str = ""
     history_ms: int = 0
+    market_unit: MarketUnit | None = None
 
     @property
     def is_open(self) -> bool:
@@ -133,13 +149,30 @@ class Order:
 
     @property
     def leaves(self) -> Decimal:
-        """What can still fill; 0 once closed, even after a part fill."""
-        return self.qty - self.cum_qty if self.is_open else ZERO
+        """What can still fill, in base coin (inverse: contracts); 0 once closed, even after a
+        part fill, and for an order in quote coin."""
+        return self.qty - self.cum_qty if self.is_open and not self.by_quote else ZERO
+
+    @property
+    def leaves_value(self) -> Decimal:
+        """What can still fill by value, in quote coin (inverse: contracts × price)."""
+        if self.by_quote:
+            return self.qty - self.cum_value if self.is_open else ZERO
+        return self.leaves * self.price
+
+    @property
+    def by_quote(self) -> bool:
+        return self.market_unit is MarketUnit.QUOTE_COIN
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A fill-like event; `pnl` is the gross realised P&L, `fee` > 0 was paid."""
+    """A fill-like event; `pnl` is the gross realised P&L, `fee` > 0 was paid.
+
+    `cash` is what the settle coin's wallet got before the fee: the P&L of a contract, the
+    premium of an option (negative for a buyer), the value of a spot trade (in quote coin).
+    The volatilities and `underlying` are an option's.
+    """
 
     serial: int
     exec_id: str
@@ -169,11 +202,18 @@ class Execution:
     index: Decimal
     seq: int
     exec_ms: int
+    cash: Decimal = ZERO
+    mark_iv: Decimal = ZERO
+    trade_iv: Decimal = ZERO
+    underlying: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedPnl:
-    """What one order closed: `pnl` is gross less both fees, in the settle coin."""
+    """What one order closed: `pnl` is gross less both fees, in the settle coin.
+
+    Options too, whose list is position/get-closed-positions.
+    """
 
     serial: int
     uid: Uid
@@ -197,6 +237,101 @@ class ClosedPnl:
     leverage: Decimal
     created_ms: int
     updated_ms: int
+    open_ms: int = 0
+    idx: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChoice:
+    """The position mode an account chose for a symbol; one-way without a record."""
+
+    uid: Uid
+    symbol: str
+    mode: PositionMode
+
+
+class EntryKind(StrEnum):
+    """`type` of a transaction-log row."""
+
+    DEPOSIT = "TRANSFER_IN"
+    TRADE = "TRADE"
+    SETTLEMENT = "SETTLEMENT"  # funding and the periodic settlement of USDC contracts
+    DELIVERY = "DELIVERY"
+    LIQUIDATION = "LIQUIDATION"
+    ADL = "ADL"
+    MOVE = "BLOCKTRADE"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change of one coin's balance: `change` = `cash` + `funding` − `fee`, after which the
+    balance is `balance`. `funding` > 0 was received: the sign is the opposite of `Execution.fee`.
+    """
+
+    serial: int
+    uid: Uid
+    coin: str
+    kind: EntryKind
+    category: Category | None
+    symbol: str
+    side: Side | None
+    qty: Decimal
+    price: Decimal
+    size_after: Decimal
+    cash: Decimal
+    funding: Decimal
+    fee: Decimal
+    fee_rate: Decimal
+    change: Decimal
+    balance: Decimal
+    order_id: str
+    link_id: str
+    exec_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A row of asset/delivery-record: a position that ended with its contract."""
+
+    serial: int
+    uid: Uid
+    category: Category
+    symbol: str
+    side: Side
+    size: Decimal
+    entry: Decimal
+    price: Decimal
+    strike: Decimal
+    fee: Decimal
+    pnl: Decimal
+    delivery_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettlement:
+    """A row of asset/settlement-record: what a USDC position earned since the settlement
+    before; `session_avg` is the price it was counted from."""
+
+    serial: int
+    uid: Uid
+    symbol: str
+    side: Side
+    size: Decimal
+    session_avg: Decimal
+    mark: Decimal
+    pnl: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A contract that was delivered: closed for good, at this price."""
+
+    category: Category
+    symbol: str
+    price: Decimal
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +341,23 @@ class Counters:
     account: int = 0
     order: int = 0
     execution: int = 0
+    entry: int = 0
+    record: int = 0
     seq: int = 0
     now_ms: int = 0
 
 
-Record = Account | Wallet | Position | Order | Execution | ClosedPnl | Counters
+Record = (
+    Account
+    | Wallet
+    | Position
+    | Order
+    | Execution
+    | ClosedPnl
+    | ModeChoice
+    | Entry
+    | Delivery
+    | SessionSettlement
+    | Ended
+    | Counters
+)

@@ -9,7 +9,21 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from .model import Account, ClosedPnl, Counters, Execution, Order, Position, Record, Wallet
+from .model import (
+    Account,
+    ClosedPnl,
+    Counters,
+    Delivery,
+    Ended,
+    Entry,
+    Execution,
+    ModeChoice,
+    Order,
+    Position,
+    Record,
+    SessionSettlement,
+    Wallet,
+)
 
 KINDS: dict[str, type[Record]] = {
     "account": Account,
@@ -18,6 +32,11 @@ KINDS: dict[str, type[Record]] = {
     "order": Order,
     "execution": Execution,
     "closed_pnl": ClosedPnl,
+    "mode": ModeChoice,
+    "entry": Entry,
+    "delivery": Delivery,
+    "settlement": SessionSettlement,
+    "ended": Ended,
     "counters": Counters,
 }
 
