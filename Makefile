@@ -40,7 +40,7 @@ long: .venv/dev.stamp
 	@exec $(BIN)/python -m pytest -m long $(ARGS)
 
 dashboard:
-	cd static && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
+	cd static && npm ci --no-audit --no-fund && npm run check && npm test && npm run build && npm run size
 
 lock: .venv/dev.stamp
 	$(COMPILE) pyproject.toml requirements.in --output-file requirements.lock
