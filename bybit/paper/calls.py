@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..vocab import Category
+from .books import Books
 from .instruments import Instrument
 from .model import Account
 from .refusals import Refused, bad_parameter
@@ -24,11 +25,21 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The parameters of a query or a body; `signer` is None on public paths."""
+    """The parameters of a query or a body; `signer` is None on public paths.
+
+    `granted` is how many orders of a batch the rate limit lets through, None for all.
+    """
 
     venue: Venue
     signer: Account | None
     params: Mapping[str, Any]
+    stale: Books | None = None
+    granted: int | None = None
+
+    @property
+    def books(self) -> Books:
+        """What a list shows: the books, or what a scripted fault kept of earlier ones."""
+        return self.stale or self.venue.books
 
     @property
     def account(self) -> Account:

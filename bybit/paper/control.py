@@ -20,8 +20,8 @@
 `http` (status), `hang` (ms, then the line drops), `reset`, each `when` `before` or `after` the
 request took effect, `where` a glob over the REST path; `frame_drop`, `frame_delay` (ms),
 `frame_duplicate`, `frame_corrupt`, `frame_reorder`, `cut`, `where` a glob over the topic;
-`thin_book` (depth in base coin), `where` a glob over the symbol; `stale_positions`,
-`truncated_positions` (keep); `clock_skew` (ms, while it stands).
+`thin_book` (depth in base coin), `where` a glob over the symbol; `stale_list`,
+`truncated_list` (keep); `clock_skew` (ms, while it stands).
 """  # noqa: E501  # table rows
 
 import ipaddress
@@ -148,7 +148,7 @@ class Control:
         if spec.get("account"):
             spec["account"] = venue.account(str(spec["account"])).uid
         try:
-            fault = venue.faults.add(spec, venue.books.positions, venue.seed)
+            fault = venue.faults.add(spec, venue.books, venue.seed)
         except ValueError as error:
             raise BadBody(str(error)) from error
         return {"id": fault.ident}

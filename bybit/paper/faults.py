@@ -1,6 +1,8 @@
 """Scripted trouble: what should go wrong, where, how often; each counts how often it fired."""
 
+import copy
 import random
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -8,8 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .books import PositionKey
-from .model import Position
+from .books import Books
 
 
 class FaultKind(StrEnum):
@@ -24,9 +25,12 @@ class FaultKind(StrEnum):
     FRAME_CORRUPT = "frame_corrupt"
     FRAME_REORDER = "frame_reorder"
     CUT = "cut"
+    MUTE = "mute"
     THIN_BOOK = "thin_book"
-    STALE_POSITIONS = "stale_positions"
-    TRUNCATED_POSITIONS = "truncated_positions"
+    HALF_FILL = "half_fill"
+    REJECT_ITEM = "reject_item"
+    STALE_LIST = "stale_list"
+    TRUNCATED_LIST = "truncated_list"
     CLOCK_SKEW = "clock_skew"
 
 
@@ -48,17 +52,23 @@ FRAME_KINDS = frozenset(
         FaultKind.FRAME_CORRUPT,
         FaultKind.FRAME_REORDER,
         FaultKind.CUT,
+        FaultKind.MUTE,
     }
 )
+# Acks and pongs stand under `op/auth`, `op/subscribe`, `op/ping`; a connection that opens under
+# `ws/private`, `ws/public/linear` and so on.
+NAMED_ONLY = ("op/", "ws/")
+DEPTH_KINDS = frozenset({FaultKind.THIN_BOOK, FaultKind.HALF_FILL})
 
 
 @dataclass(slots=True)
 class Fault:
-    """One scripted fault. `where` is a glob over the REST path, topic or symbol it hits."""
+    """One scripted fault. `where` is a glob over the REST path, stream path or topic it hits."""
 
     ident: int
     kind: FaultKind
     where: str = "*"
+    symbol: str = "*"
     account: str = ""
     when: When = When.BEFORE
     count: int | None = None
@@ -69,10 +79,11 @@ class Fault:
     status: int = 502
     ms: int = 30_000
     depth: Decimal = Decimal(0)
+    share: Decimal = Decimal("0.5")
     keep: int = 0
     fired: int = 0
     rng: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
-    snapshot: Mapping[PositionKey, Position] = field(default_factory=dict, repr=False)
+    snapshot: Books | None = field(default=None, repr=False)
 
     def described(self) -> dict[str, Any]:
         """As `GET /_paper/faults` shows it."""
@@ -80,6 +91,7 @@ class Fault:
             "id": self.ident,
             "kind": self.kind,
             "where": self.where,
+            "symbol": self.symbol,
             "account": self.account,
             "when": self.when,
             "count": self.count,
@@ -89,6 +101,7 @@ class Fault:
 
 FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "where": str,
+    "symbol": str,
     "account": str,
     "count": int,
     "skip": int,
@@ -108,22 +121,21 @@ class FaultBoard:
         self._faults: dict[int, Fault] = {}
         self._added = 0
 
-    def add(
-        self, spec: Mapping[str, Any], positions: Mapping[PositionKey, Position], seed: int
-    ) -> Fault:
-        """Raises ValueError where the spec is not a fault; positions are kept for a stale list."""
+    def add(self, spec: Mapping[str, Any], books: Books, seed: int) -> Fault:
+        """Raises ValueError where the spec is not a fault; a stale list keeps these books."""
         _check_fields(spec)
         self._added += 1
         fault = Fault(
             ident=self._added,
             kind=FaultKind(str(spec.get("kind"))),
             when=When(spec.get("when", When.BEFORE)),
-            depth=_depth(spec.get("depth", "0")),
+            depth=_number(spec, "depth", "0"),
+            share=_number(spec, "share", "0.5"),
             rng=random.Random(f"{spec.get('seed', seed)}/fault/{self._added}"),
             **{name: spec[name] for name in FIELDS if name in spec},
         )
-        if fault.kind is FaultKind.STALE_POSITIONS:
-            fault.snapshot = dict(positions)
+        if fault.kind is FaultKind.STALE_LIST:
+            fault.snapshot = kept(books)
         self._faults[fault.ident] = fault
         return fault
 
@@ -138,11 +150,16 @@ class FaultBoard:
         return list(self._faults.values())
 
     def take(
-        self, kinds: frozenset[FaultKind], where: str, uid: str, when: When = When.BEFORE
+        self,
+        kinds: frozenset[FaultKind],
+        where: str,
+        uid: str,
+        when: When = When.BEFORE,
+        symbol: str = "",
     ) -> Fault | None:
         """The first fault that strikes here, counted as fired."""
         for fault in self._faults.values():
-            if fault.kind in kinds and fault.when is when and _hits(fault, where, uid):
+            if fault.kind in kinds and fault.when is when and _hits(fault, where, uid, symbol):
                 if fault.skip > 0:
                     fault.skip -= 1
                     continue
@@ -159,7 +176,7 @@ class FaultBoard:
 
 def _check_fields(spec: Mapping[str, Any]) -> None:
     for name, value in spec.items():
-        if name in ("kind", "when", "depth", "seed"):
+        if name in ("kind", "when", "depth", "share", "seed"):
             continue
         if name not in FIELDS:
             raise ValueError(f"unknown field {name}")
@@ -167,13 +184,34 @@ def _check_fields(spec: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is of the wrong type")
 
 
-def _depth(value: object) -> Decimal:
+def _number(spec: Mapping[str, Any], name: str, default: str) -> Decimal:
     try:
-        return Decimal(str(value))
+        number = Decimal(str(spec.get(name, default)))
     except InvalidOperation:
-        raise ValueError("depth is not a number") from None
+        raise ValueError(f"{name} is not a number") from None
+    if not number.is_finite() or number < 0:
+        raise ValueError(f"{name} is not a number of 0 or more")
+    return number
 
 
-def _hits(fault: Fault, where: str, uid: str) -> bool:
-    spent = fault.count is not None and fault.fired >= fault.count
-    return not spent and fault.account in ("", uid) and fnmatchcase(where, fault.where)
+def _hits(fault: Fault, where: str, uid: str, symbol: str) -> bool:
+    if fault.count is not None and fault.fired >= fault.count:
+        return False
+    if fault.account not in ("", uid) or not fnmatchcase(symbol, fault.symbol):
+        return False
+    # Acks, pongs and new connections are hit only by a fault that names them: a lost ack is
+    # another trouble than a lost push, and a faulty REST is not a faulty stream.
+    if where.startswith(NAMED_ONLY) and not fault.where.startswith(NAMED_ONLY):
+        return fault.kind is FaultKind.MUTE and fault.where == "*"
+    return fnmatchcase(where, fault.where)
+
+
+def kept(books: Books) -> Books:
+    """The books as they are now, untouched by what follows; the records are immutable."""
+    twin = copy.copy(books)
+    for name, value in vars(books).items():
+        held = copy.copy(value)
+        if isinstance(held, dict):
+            held.update({k: copy.copy(v) for k, v in held.items() if isinstance(v, list | deque)})
+        setattr(twin, name, held)
+    return twin

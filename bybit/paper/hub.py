@@ -1,7 +1,7 @@
 """Events to frames to connections: encoded once per topic, sent to whoever subscribed."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, assert_never
 
 import orjson
@@ -96,9 +96,23 @@ class Hub:
 
     def cut_all(self) -> int:
         """Cuts every connection at once; returns how many there were."""
-        for connection in self._everyone:
-            connection.cut()
-        return len(self._everyone)
+        return _cut(self._everyone)
+
+    def cut_public(self) -> int:
+        """Cuts the connections that never signed in."""
+        return _cut(self._everyone.difference(*self._private.values()))
+
+    def cut_private(self, uid: Uid | None = None) -> int:
+        """Cuts the private connections of one account, or of all."""
+        chosen = self._private.values() if uid is None else [self._private[uid]]
+        return _cut(set().union(*chosen))
+
+    def counted(self) -> Mapping[str, int]:
+        """How many connections there are: all, and those that signed in."""
+        return {
+            "connections": len(self._everyone),
+            "private": sum(map(len, self._private.values())),
+        }
 
     # Telling
 
@@ -149,19 +163,21 @@ class Hub:
             self._broadcast(category, topic, _book_frame(topic, quote, update, at_ms))
 
     def _broadcast(self, category: Category, topic: str, frame: str) -> None:
-        for connection in list(self._public[category, topic]):
-            self._deliver("", topic, connection, frame)
+        symbol = topic.rpartition(".")[2]
+        for connection in list(self._public.get((category, topic), ())):
+            self._deliver("", topic, symbol, connection, frame)
 
     def _tell_private(self, event: PrivateEvent, at_ms: int) -> None:
         for topic, category, rows in _rows_of(event):
             if not rows:
                 continue
+            symbol = str(rows[0].get("symbol", ""))
             for name in (topic, f"{topic}.{category}"):
                 takers = [c for c in self._private[event.uid] if c.wants(name)]
                 if takers:
                     frame = self._private_frame(event.uid, name, rows, at_ms)
                     for connection in takers:
-                        self._deliver(event.uid, name, connection, frame)
+                        self._deliver(event.uid, name, symbol, connection, frame)
 
     def _private_frame(self, uid: Uid, topic: str, rows: list[Row], at_ms: int) -> str:
         self._frames += 1
@@ -170,8 +186,14 @@ class Hub:
             frame = {"id": f"{uid}_{topic}_{self._frames}", **frame}
         return orjson.dumps(frame).decode()
 
-    def _deliver(self, uid: str, topic: str, connection: Connection, frame: str) -> None:
-        fault = self._venue.faults.take(FRAME_KINDS, topic, uid)
+    def reply(self, connection: Connection, uid: str, op: str, frame: str) -> None:
+        """An ack or a pong: nothing is late or lost of it unless a fault names it."""
+        self._deliver(uid, f"op/{op}", "", connection, frame)
+
+    def _deliver(
+        self, uid: str, topic: str, symbol: str, connection: Connection, frame: str
+    ) -> None:
+        fault = self._venue.faults.take(FRAME_KINDS, topic, uid, symbol=symbol)
         if fault is None:
             connection.send(frame)
             self._release(Uid(uid))
@@ -189,7 +211,7 @@ class Hub:
             case FaultKind.CUT:
                 connection.cut()
             case _:
-                pass  # dropped
+                pass  # dropped, or muted
 
     def _release(self, uid: Uid) -> None:
         """Sends what was held back to arrive out of order."""
@@ -200,6 +222,13 @@ class Hub:
         symbol = topic.rpartition(".")[2]
         market = self._venue.market
         return market.quote(category, symbol) if market.listing.has(category, symbol) else None
+
+
+def _cut(connections: Iterable[Connection]) -> int:
+    chosen = list(connections)
+    for connection in chosen:
+        connection.cut()
+    return len(chosen)
 
 
 def _rows_of(event: PrivateEvent) -> list[tuple[PrivateTopic, str, list[Row]]]:

@@ -7,24 +7,51 @@ from ..vocab import Category, Path
 
 WINDOW_MS = 1000
 
-_TRADING = {Category.SPOT: 20}
+# The limit of linear and inverse together, then of the categories that have their own.
+_TRADING = (10, {Category.SPOT: 20})
+_CANCEL_ALL = (10, {Category.SPOT: 20, Category.OPTION: 1})
+_READING: tuple[int, dict[Category, int]] = (50, {})
 LIMITS: dict[str, tuple[int, dict[Category, int]]] = {
-    Path.ORDER_CREATE: (10, _TRADING),
-    Path.ORDER_CREATE_BATCH: (10, _TRADING),
-    Path.ORDER_CANCEL: (10, _TRADING),
-    Path.ORDERS_REALTIME: (50, {}),
-    Path.ORDER_HISTORY: (50, {}),
-    Path.EXECUTIONS: (50, {}),
-    Path.POSITIONS: (50, {}),
-    Path.CLOSED_PNL: (50, {}),
+    Path.ORDER_CREATE: _TRADING,
+    Path.ORDER_AMEND: _TRADING,
+    Path.ORDER_CANCEL: _TRADING,
+    Path.ORDER_CREATE_BATCH: _TRADING,
+    Path.ORDER_CANCEL_BATCH: _TRADING,
+    Path.ORDER_CANCEL_ALL: _CANCEL_ALL,
+    Path.ORDERS_REALTIME: _READING,
+    Path.ORDER_HISTORY: _READING,
+    Path.EXECUTIONS: _READING,
+    Path.POSITIONS: _READING,
+    Path.CLOSED_PNL: _READING,
+    Path.CLOSED_POSITIONS: _READING,
     Path.SWITCH_MODE: (10, {}),
     Path.SET_LEVERAGE: (10, {}),
-    Path.WALLET: (50, {}),
-    Path.ACCOUNT_INFO: (50, {}),
+    Path.WALLET: _READING,
+    Path.ACCOUNT_INFO: _READING,
+    Path.TRANSACTIONS: (25, {}),
     Path.QUERY_API: (10, {}),
     Path.FEE_RATE: (5, {}),
     Path.COIN_INFO: (5, {}),
+    Path.DELIVERIES: _READING,
+    Path.SETTLEMENTS: _READING,
 }
+# One count for all categories.
+SHARED = frozenset(
+    {
+        Path.SWITCH_MODE,
+        Path.SET_LEVERAGE,
+        Path.FEE_RATE,
+        Path.TRANSACTIONS,
+        Path.DELIVERIES,
+        Path.SETTLEMENTS,
+    }
+)
+BATCHES = frozenset({Path.ORDER_CREATE_BATCH, Path.ORDER_CANCEL_BATCH})
+
+
+def cost_of(path: str, category: str, orders: int) -> int:
+    """A batch costs as many as it has orders; on option it is one request."""
+    return orders if path in BATCHES and category != Category.OPTION else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +76,9 @@ class Limits:
         if path not in LIMITS:
             return None
         usual, special = LIMITS[path]
-        limit = special[Category.SPOT] if special and category == Category.SPOT else usual
+        limit = next((n for name, n in special.items() if name == category), usual)
         group = "futures" if category in (Category.LINEAR, Category.INVERSE) else category
+        group = "" if path in SHARED else group
         seen = self._seen[uid, path, group]
         while seen and seen[0] <= now_ms - WINDOW_MS:
             seen.popleft()

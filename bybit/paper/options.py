@@ -6,9 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .addresses import REQUESTS
+
 KEY_ENV = "POSITIOND_PAPER_KEY"
 SECRET_ENV = "POSITIOND_PAPER_SECRET"
 DEFAULT_PORT = 8765
+TAKEN = (
+    "host",
+    "port",
+    "seed",
+    "speed",
+    "clock",
+    "data",
+    "fresh",
+    "link_rule",
+    "address_limit",
+    "tls_cert",
+    "tls_key",
+)
 
 
 class OptionError(ValueError):
@@ -29,6 +44,7 @@ class PaperOptions:
     data: Path | None = None
     fresh: bool = False
     link_rule: str = "day"
+    address_limit: int = REQUESTS
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
@@ -43,13 +59,13 @@ class PaperOptions:
             raise OptionError("--tls-cert and --tls-key go together")
         if arguments.speed <= 0:
             raise OptionError("--speed must be above 0")
+        if arguments.address_limit < 0:
+            raise OptionError("--address-limit must not be below 0")
         key = arguments.key or environ.get(KEY_ENV, "")
         secret = arguments.secret or environ.get(SECRET_ENV, "")
         if bool(key) != bool(secret):
             raise OptionError("a key needs its secret, and a secret its key")
-        names = ("host", "port", "seed", "speed", "clock", "data", "fresh", "link_rule")
-        chosen = {name: getattr(arguments, name) for name in (*names, "tls_cert", "tls_key")}
-        return cls(key=key, secret=secret, **chosen)
+        return cls(key=key, secret=secret, **{n: getattr(arguments, n) for n in TAKEN})
 
 
 def add_paper_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +86,13 @@ def add_paper_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("day", "open"),
         default="day",
         help="how long an orderLinkId stays reserved: 24 hours, or while its order is open",
+    )
+    add(
+        "--address-limit",
+        type=int,
+        default=REQUESTS,
+        metavar="N",
+        help="requests of one address in 5 s before it is shut out (default %(default)s, 0: none)",
     )
     add("--tls-cert", type=Path, metavar="FILE", help="serve TLS with this certificate")
     add("--tls-key", type=Path, metavar="FILE", help="and this key")

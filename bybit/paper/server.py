@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from .addresses import REQUESTS
 from .admission import LinkRule
 from .books import Books
 from .control import Control
@@ -69,11 +70,12 @@ class PaperServer:
         link_rule: LinkRule = LinkRule.DAY,
         tls: ssl.SSLContext | None = None,
         idle_s: float = IDLE_S,
+        address_limit: int = REQUESTS,
     ) -> None:
         self._data_dir, self._fresh = data_dir, fresh
         self._host, self._port, self._tls = host, port, tls
         self._seed, self._clock, self._speed = seed, ClockKind(clock), speed
-        self._link_rule, self._idle_s = link_rule, idle_s
+        self._link_rule, self._idle_s, self._address_limit = link_rule, idle_s, address_limit
         self._stack = AsyncExitStack()
         self.venue: Venue
         self.url = ""
@@ -101,6 +103,7 @@ class PaperServer:
                 clock=self._clock,
                 speed=self._speed,
                 link_rule=self._link_rule,
+                address_limit=self._address_limit,
             )
             stack.callback(self.venue.close)
             await self._listen(stack)
@@ -211,6 +214,7 @@ async def run_paper(options: PaperOptions, on_ready: Callable[[str], None] | Non
         port=options.port,
         speed=options.speed,
         link_rule=LinkRule(options.link_rule),
+        address_limit=options.address_limit,
         tls=tls,
     )
     async with server:

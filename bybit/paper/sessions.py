@@ -34,15 +34,19 @@ class Session(Protocol):
 
     topics: set[str]
 
+    @property
+    def uid(self) -> str: ...
+
     def hear(self, message: str) -> "Heard": ...
 
 
 @dataclass(slots=True)
 class Heard:
-    """What a message leads to: replies in order, and the topics it added."""
+    """What a message leads to: replies in order to its `op`, and the topics it added."""
 
     replies: list[Mapping[str, Any]] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
+    op: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def read_request(message: str) -> Request | None:
 class PublicSession:
     """One category's public connection; `knows` tells whether a symbol is listed."""
 
+    uid = ""
+
     def __init__(
         self,
         category: Category,
@@ -88,6 +94,11 @@ class PublicSession:
         request = read_request(message)
         if request is None:
             return Heard([self._ack("", None, "Invalid request")])
+        heard = self._do(request)
+        heard.op = request.op
+        return heard
+
+    def _do(self, request: Request) -> Heard:
         if request.op == Op.PING:
             return Heard([self._pong(request)])
         if request.op == Op.SUBSCRIBE:
@@ -170,11 +181,20 @@ class PrivateSession:
         self._now_ms = now_ms
         self._authenticate = authenticate
 
+    @property
+    def uid(self) -> str:
+        return self.account.uid if self.account else ""
+
     def hear(self, message: str) -> Heard:
         """The replies to one text message."""
         request = read_request(message)
         if request is None:
             return Heard([self._ack("", None, "Invalid request")])
+        heard = self._do(request)
+        heard.op = request.op
+        return heard
+
+    def _do(self, request: Request) -> Heard:
         if request.op == Op.PING:
             return Heard([self._pong(request)])
         if request.op == Op.AUTH:

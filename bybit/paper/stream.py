@@ -4,14 +4,18 @@ import asyncio
 import random
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
 
 from ..vocab import Category
+from .faults import REPLY_KINDS, FaultKind
 from .hub import Hub
 from .model import Account
+from .refusals import Refused
+from .rights import check_use
 from .sessions import PrivateSession, PublicSession, Session
 from .venue import Venue
 from .verify import verify_stream
@@ -63,7 +67,7 @@ class Streams:
         self._idle_s = idle_s
         self._ids = random.Random(f"{venue.seed}/connections")
 
-    async def public(self, request: web.Request) -> web.WebSocketResponse:
+    async def public(self, request: web.Request) -> web.StreamResponse:
         """One category's market data."""
         category = Category(request.match_info["category"])
         listing = self._venue.market.listing
@@ -83,11 +87,25 @@ class Streams:
             known.clear()
             known.update(session.topics)
 
-        return await self._serve(request, session, heard, self._idle_s)
+        address, addresses = request.remote or "", self._venue.addresses
+        refusal = await self._refusal(request, f"ws/public/{category}")
+        if refusal is None and not addresses.enter(address, category):
+            refusal = web.Response(status=403)
+        if refusal is not None:
+            return refusal
+        try:
+            return await self._serve(request, session, heard, self._idle_s)
+        finally:
+            addresses.leave(address, category)
 
-    async def private(self, request: web.Request) -> web.WebSocketResponse:
+    async def private(self, request: web.Request) -> web.StreamResponse:
         """One account's orders, executions, positions and wallet."""
-        session = PrivateSession(self._conn_id(), self._venue.server_ms, self._authenticate)
+        refusal = await self._refusal(request, "ws/private")
+        if refusal is not None:
+            return refusal
+        session = PrivateSession(
+            self._conn_id(), self._venue.server_ms, partial(self._authenticate, request.remote)
+        )
         joined = False
 
         def heard(client: Client, added: list[str]) -> None:
@@ -99,6 +117,21 @@ class Streams:
 
         idle = _active_time(request.query.get("max_active_time", "")) or self._idle_s
         return await self._serve(request, session, heard, idle)
+
+    async def _refusal(self, request: web.Request, where: str) -> web.Response | None:
+        """Why this connection does not come about; None where it does."""
+        venue = self._venue
+        address, now = request.remote or "", venue.now_ms()
+        if not venue.is_manual and not venue.addresses.may_connect(address, now):
+            return web.Response(status=403)
+        fault = venue.faults.take(REPLY_KINDS, where, "")
+        if fault is None:
+            return None
+        if fault.kind is FaultKind.HANG:
+            await asyncio.sleep(fault.ms / 1000)
+        if fault.kind in (FaultKind.HANG, FaultKind.RESET) and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=fault.status if fault.kind is FaultKind.HTTP else 403)
 
     async def _serve(
         self,
@@ -138,12 +171,21 @@ class Streams:
                 return
             said = session.hear(message.data)
             for reply in said.replies:
-                client.send(orjson.dumps(reply).decode())
+                text = orjson.dumps(reply).decode()
+                self._hub.reply(client, session.uid, said.op, text)
             heard(client, said.added)
 
-    def _authenticate(self, key: Any, expires: Any, sign: Any) -> Account | None:
-        accounts = self._venue.books.by_api_key
-        return verify_stream(key, expires, sign, accounts, self._venue.signing_ms())
+    def _authenticate(
+        self, address: str | None, key: Any, expires: Any, sign: Any
+    ) -> Account | None:
+        venue = self._venue
+        account = verify_stream(key, expires, sign, venue.books.by_api_key, venue.signing_ms())
+        try:
+            if account is not None:
+                check_use(account, address, venue.now_ms())
+        except Refused:
+            return None
+        return account
 
     def _conn_id(self) -> str:
         return f"{self._ids.getrandbits(80):020x}"

@@ -6,17 +6,18 @@ client is told is on disk.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
 from ..vocab import Category
+from .addresses import REQUESTS, Addresses
 from .admission import LinkRule
 from .books import Books
 from .engine import Engine
 from .events import Told
-from .faults import FaultBoard, FaultKind
+from .faults import DEPTH_KINDS, FaultBoard, FaultKind
 from .instruments import default_listing
 from .ledger import Ledger
 from .limits import Limits
@@ -48,11 +49,13 @@ class Venue:
         clock: ClockKind,
         speed: float = 1.0,
         link_rule: LinkRule = LinkRule.DAY,
+        address_limit: int = REQUESTS,
     ) -> None:
         self.seed = seed
         self.clock = clock
         self.faults = FaultBoard()
         self.limits = Limits()
+        self.addresses = Addresses(address_limit)
         self.listener: Callable[[Told], None] = lambda _: None
         self.changed = asyncio.Event()
         self._ledger = ledger
@@ -134,7 +137,7 @@ class Venue:
         key: str = "",
         secret: str = "",
         read_only: bool = False,
-        balances: dict[str, Decimal] | None = None,
+        balances: Mapping[str, Decimal] | None = None,
     ) -> Account:
         """A new UID with its balances; the same key again gives the account it has."""
         if known := self.books.by_api_key.get(key):
@@ -153,6 +156,11 @@ class Venue:
             self.books.put(Wallet(account.uid, coin, amount))
         self.commit()
         return account
+
+    def change_account(self, account: Account) -> None:
+        """Puts other terms of a known key in force, durably."""
+        self.books.put(account)
+        self.commit()
 
     def account(self, name: str) -> Account:
         """By UID, key or label; raises Refused 10003 for none."""
@@ -179,8 +187,11 @@ class Venue:
         return self.books.position(uid, category, symbol, idx)
 
     def _depth_for(self, order: Order) -> Decimal | None:
-        fault = self.faults.take(frozenset({FaultKind.THIN_BOOK}), order.symbol, order.uid)
-        return fault.depth if fault else None
+        symbol = order.symbol
+        fault = self.faults.take(DEPTH_KINDS, symbol, order.uid, symbol=symbol)
+        if fault is None or fault.kind is FaultKind.THIN_BOOK:
+            return fault.depth if fault else None
+        return self.market.listing.get(order.category, symbol).floor_qty(order.qty * fault.share)
 
     def _start_ms(self) -> int:
         saved = self.books.counters.now_ms

@@ -35,6 +35,7 @@ def verify_request(
     """The account whose key signed `tail` (raw query or body); `server_ms` None skips the clock.
 
     Raises Refused 10003, 10002 or 10004, in this order, and Unauthorized without credentials.
+    Whether the key may be used at all is asked after this: a stranger learns nothing about it.
     """
     key, stamp, sign = (headers.get(h, "") for h in (HEADER_KEY, HEADER_TIMESTAMP, HEADER_SIGN))
     if not (key and stamp and sign):

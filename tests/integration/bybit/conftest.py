@@ -43,7 +43,7 @@ class Venue:
 
     def fault(self, kind: str, **spec: object) -> None:
         venue = self.paper.venue
-        venue.faults.add({"kind": kind, **spec}, venue.books.positions, venue.seed)
+        venue.faults.add({"kind": kind, **spec}, venue.books, venue.seed)
 
     def buy(self, quantity: str = "0.5", symbol: str = "BTCUSDT") -> None:
         self.paper.trade(self.trader, symbol, "Buy", quantity)

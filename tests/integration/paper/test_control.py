@@ -131,8 +131,8 @@ async def test_a_skewed_clock_refuses_an_honest_timestamp(alice: Client) -> None
 async def test_position_lists_can_be_stale_or_cut_short(alice: Client) -> None:
     query = "category=linear&settleCoin=USDT"
     alice.paper.trade(alice.account, "BTCUSDT", "Buy", "0.5")
-    await alice.control("POST", "faults", kind="stale_positions", count=1)
-    await alice.control("POST", "faults", kind="truncated_positions", keep=1, skip=1, count=1)
+    await alice.control("POST", "faults", kind="stale_list", count=1)
+    await alice.control("POST", "faults", kind="truncated_list", keep=1, skip=1, count=1)
     alice.paper.trade(alice.account, "ETHUSDT", "Buy", "1")
     lists = [(await alice.get("/v5/position/list", query))["result"]["list"] for _ in range(3)]
     assert [[row["symbol"] for row in rows] for rows in lists] == [

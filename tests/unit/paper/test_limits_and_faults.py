@@ -1,6 +1,7 @@
 """Rate limits per second, and faults that fire as often as they were told to."""
 
 import pytest
+from positiond.bybit.paper.books import Books
 from positiond.bybit.paper.faults import FRAME_KINDS, REPLY_KINDS, FaultBoard, When
 from positiond.bybit.paper.limits import Limits
 
@@ -42,7 +43,7 @@ def test_a_batch_is_granted_as_many_orders_as_are_left() -> None:
 
 def test_a_fault_fires_as_often_as_counted_after_what_it_skips() -> None:
     board = FaultBoard()
-    fault = board.add({"kind": "reject", "where": "/v5/order/*", "count": 2, "skip": 1}, {}, 1)
+    fault = board.add({"kind": "reject", "where": "/v5/order/*", "count": 2, "skip": 1}, Books(), 1)
     struck = [board.take(REPLY_KINDS, CREATE, "1") is not None for _ in range(5)]
     assert struck == [False, True, True, False, False]
     assert fault.fired == 2
@@ -50,7 +51,7 @@ def test_a_fault_fires_as_often_as_counted_after_what_it_skips() -> None:
 
 def test_a_fault_strikes_only_its_place_its_account_and_its_moment() -> None:
     board = FaultBoard()
-    board.add({"kind": "reset", "where": CREATE, "account": "7", "when": "after"}, {}, 1)
+    board.add({"kind": "reset", "where": CREATE, "account": "7", "when": "after"}, Books(), 1)
     assert board.take(REPLY_KINDS, CREATE, "7") is None
     assert board.take(REPLY_KINDS, CREATE, "8", When.AFTER) is None
     assert board.take(REPLY_KINDS, "/v5/position/list", "7", When.AFTER) is None
@@ -61,7 +62,7 @@ def test_a_fault_strikes_only_its_place_its_account_and_its_moment() -> None:
 def test_chance_is_seeded() -> None:
     def run(seed: int) -> list[bool]:
         board = FaultBoard()
-        board.add({"kind": "frame_drop", "chance": 0.5, "seed": seed}, {}, 1)
+        board.add({"kind": "frame_drop", "chance": 0.5, "seed": seed}, Books(), 1)
         return [board.take(FRAME_KINDS, "order", "1") is not None for _ in range(30)]
 
     assert run(1) == run(1)
@@ -75,13 +76,13 @@ def test_chance_is_seeded() -> None:
 )
 def test_a_faulty_fault_is_refused(spec: dict[str, object]) -> None:
     with pytest.raises(ValueError):
-        FaultBoard().add(spec, {}, 1)
+        FaultBoard().add(spec, Books(), 1)
 
 
 def test_removed_faults_no_longer_strike() -> None:
     board = FaultBoard()
-    one = board.add({"kind": "clock_skew", "ms": 1500}, {}, 1)
-    board.add({"kind": "clock_skew", "ms": -500}, {}, 1)
+    one = board.add({"kind": "clock_skew", "ms": 1500}, Books(), 1)
+    board.add({"kind": "clock_skew", "ms": -500}, Books(), 1)
     assert board.skew_ms() == 1000
     board.remove(one.ident)
     assert board.skew_ms() == -500
