@@ -14,6 +14,8 @@ import pytest
 from positiond.bybit.paper.server import PaperAccount
 from pybit import _http_manager, unified_trading
 
+from tests.e2e.world import eventually
+
 Row = dict[str, Any]
 
 
@@ -73,8 +75,19 @@ class Books:
 
 
 async def books(url: str, account: PaperAccount) -> Books:
-    """Read now, with nothing of the SDK changed but its URL constant."""
-    return await asyncio.to_thread(_books, url, account)
+    """With nothing of the SDK changed but its URL constant.
+
+    The order history runs a little behind the executions, as the venue's does: read until every
+    order of the daemon's that was executed is in it.
+    """
+
+    async def caught_up() -> Books | None:
+        found = await asyncio.to_thread(_books, url, account)
+        executed = {row["orderId"] for row in found.executions if row["orderLinkId"]}
+        return found if executed <= {order["orderId"] for order in found.orders} else None
+
+    found: Books = await eventually(caught_up, 10, "the order history has caught up", every=0.2)
+    return found
 
 
 @contextmanager

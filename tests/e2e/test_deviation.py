@@ -171,7 +171,7 @@ def _place_and_cancel(paper: PaperServer, trader: Trader) -> None:
 def _pay_funding(paper: PaperServer, trader: Trader) -> None:
     """An execution of type Funding, which is no fill however much it looks like one."""
     (bought,) = [e for e in paper.books.executions[trader.paper.uid] if e.symbol == "BTCUSDT"][-1:]
-    paid = replace(bought, exec_id="funding-1", exec_type=ExecType.FUNDING, order_id="funding")
+    paid = replace(bought, exec_id="funding-1", exec_type=ExecType.FUNDING)
     paper.venue.listener(Told(paper.venue.now_ms(), Executed(trader.paper.uid, (paid,))))
 
 
