@@ -36,7 +36,9 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def leg(symbol: str, side: Side = Side.BUY, quantity: str = "1", entry: str = "100") -> NewComponent:
+def leg(
+    symbol: str, side: Side = Side.BUY, quantity: str = "1", entry: str = "100"
+) -> NewComponent:
     return NewComponent(Category.LINEAR, symbol, side, Decimal(quantity), Decimal(entry))
 
 

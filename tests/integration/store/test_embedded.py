@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -47,9 +48,10 @@ exec(sys.argv[2])
 @pytest.fixture
 def data() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="positiond-embedded-"))
+    # Reachable for the server's user, so that nothing is moved out of it.
+    directory.chmod(0o711)
     yield directory
-    for pid in processes_in(directory / "postgres" / "cluster") or ():
-        os.kill(pid, signal.SIGKILL)
+    kill_all(cluster_of(directory))
     shutil.rmtree(directory)
 
 
@@ -84,6 +86,13 @@ def bystander(uid: int) -> subprocess.Popen[bytes]:
 def kill(user: subprocess.Popen[str]) -> None:
     user.kill()
     user.communicate()
+
+
+def kill_all(cluster: Path) -> None:
+    for pid in processes_in(cluster) or ():
+        # Some end by themselves as soon as the postmaster is gone.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def kill_postmaster(data: Path) -> int:
@@ -149,8 +158,7 @@ async def test_committed_rows_survive_the_kill_of_everything(data: Path) -> None
     url = f"postgresql://positiond@/positiond?host={server.socket_dir}"
     await ask(url, "CREATE TABLE kept AS SELECT 42 AS n")
     kill(user)
-    for pid in processes_in(cluster_of(data)) or ():
-        os.kill(pid, signal.SIGKILL)
+    kill_all(cluster_of(data))
     assert (cluster_of(data) / "postmaster.pid").exists()
     async with EmbeddedPostgres(data) as again:
         assert await ask(again.url, "SELECT n FROM kept") == 42
@@ -252,6 +260,8 @@ async def test_a_data_directory_with_a_long_path_gets_a_short_socket(data: Path)
         assert used is not None
         assert stat.S_IMODE(os.stat(used.socket_dir).st_mode) == 0o700
         assert not used.socket_dir.startswith(str(deep))
+        assert (deep / "postgres" / "cluster" / "PG_VERSION").exists()
+        assert not (deep / "postgres").is_symlink()
     os.rmdir(used.socket_dir)
 
 
