@@ -17,6 +17,8 @@ from ..http.passwords import hash_password
 from ..store.migrate import check_schema, migrate
 from ..store.pool import connect
 from ..store.store import Store
+from . import logs
+from .config import Config, LogConfig
 from .domain.errors import InvalidInput, NotFound
 from .domain.people import Scope, TokenId, User
 from .secret_input import add_secret_arguments, read_secret
@@ -28,13 +30,20 @@ SHORTEST_PASSWORD: Final = 8
 
 def on_store(work: Callable[[Store], Awaitable[None]]) -> int:
     """Run `work` on the configured database; 0 unless it raises."""
+    config = quiet_config()
 
     async def run() -> None:
-        async with opened_store(loaded_config()) as store:
+        async with opened_store(config) as store:
             await work(store)
 
     asyncio.run(run())
     return 0
+
+
+def quiet_config() -> Config:
+    """The configuration; stdout is left to what a script may want to read."""
+    logs.configure(LogConfig(level="warning", format="console"))
+    return loaded_config()
 
 
 async def user_named(store: Store, username: str) -> User:
@@ -152,9 +161,10 @@ def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_migrate(args: argparse.Namespace) -> int:
     """Bring the schema to this version; SchemaMismatch where it is a newer one's."""
+    config = quiet_config()
 
     async def run() -> None:
-        async with database_url(loaded_config()) as url:
+        async with database_url(config) as url:
             if args.check:
                 await check(url)
                 print("the schema is this version's")

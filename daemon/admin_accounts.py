@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from ..bybit.gateway import open_gateway
 from ..store.store import Store
-from .admin import on_store, user_named
+from .admin import on_store, quiet_config, user_named
 from .config import Config
 from .domain.errors import Conflict, InvalidInput, NotFound
 from .domain.model import Account, AccountId, Credentials, Environment, KeyInfo, UserId
 from .key_rights import forbidden_rights, warnings
 from .secret_input import add_secret_arguments, read_secret
-from .serving import loaded_config
 
 
 def add_account_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_account_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_account(args: argparse.Namespace) -> int:
     """Add, list, check or remove; a key that can move money out is refused (code 1)."""
-    config = loaded_config()
+    config = quiet_config()
     credentials = Credentials("", "")
     if args.action == "add":
         credentials = Credentials(args.key, read_secret(args, "secret"))
@@ -103,12 +103,13 @@ async def _on_file(store: Store, account_id: UUID) -> tuple[Account, Credentials
 
 
 def _say_rights(info: KeyInfo) -> None:
+    """On stderr: of `add`, a script reads the new account's id from stdout."""
     if found := forbidden_rights(info):
         raise Conflict(
             "dangerous-key",
             f"the key may move money out ({', '.join(found)}): make one without these rights",
         )
     for warning in warnings(info, datetime.now(UTC)):
-        print(f"warning: {warning}")
+        print(f"warning: {warning}", file=sys.stderr)
     rights = ", ".join(right for rights in info.permissions.values() for right in rights)
-    print(f"UID {info.uid}: {rights or 'no rights'}")
+    print(f"UID {info.uid}: {rights or 'no rights'}", file=sys.stderr)
