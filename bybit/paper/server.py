@@ -10,7 +10,7 @@ In a test or inside another program:
 
 `paper.url` is the base of REST (`http://127.0.0.1:PORT`), `paper.ws_url` that of the streams;
 `paper.engine`, `paper.books` and `paper.venue` are there for looking at. With `data_dir` the
-books are kept there and found again. Everything under `/_paper/` is described in `control.py`.
+books are kept there and found again. Everything under `/_paper/` is described in `operations.py`.
 """
 
 import asyncio
@@ -153,7 +153,7 @@ class PaperServer:
             "qty": qty,
             "reduce_only": reduce_only,
         }
-        return dict(self._control.trade(body))
+        return dict(self._control.market.trade(body))
 
     async def step(self, milliseconds: int) -> None:
         """Manual clock: lets this much time pass, and the frames reach their writers."""

@@ -56,14 +56,22 @@ class Client:
         async with self.http.request(verb, url, data=json.dumps(body)) as response:
             return dict(await response.json()) | {"status": response.status}
 
+    def auth(self) -> dict[str, Any]:
+        expires = int(time.time() * 1000) + 10_000
+        signature = sign(self.account.secret, f"GET/realtime{expires}")
+        return {"op": "auth", "args": [self.account.key, expires, signature]}
+
+    async def stream_auth(self) -> dict[str, Any]:
+        """The reply to `auth` on a connection of its own."""
+        async with self.http.ws_connect(self.paper.url + "/v5/private") as socket:
+            return await Stream(socket).ask(**self.auth())
+
     async def stream(self, *topics: str, account: bool = True) -> "Stream":
         """The private stream (or linear's public one), subscribed."""
         path = "/v5/private" if account else "/v5/public/linear"
         stream = Stream(await self.http.ws_connect(self.paper.url + path))
         if account:
-            expires = int(time.time() * 1000) + 10_000
-            signature = sign(self.account.secret, f"GET/realtime{expires}")
-            await stream.ask(op="auth", args=[self.account.key, expires, signature])
+            await stream.ask(**self.auth())
         await stream.ask(op="subscribe", args=list(topics))
         return stream
 
