@@ -20,7 +20,8 @@ from .domain.model import (
     NewPosition,
     UserId,
 )
-from .domain.portfolio import Portfolio
+from .domain.people import AccountBook
+from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.registration import check_legs, unassigned_after
 from .domain.verdict import Reading, judge
@@ -43,6 +44,7 @@ class Recorder:
         catalogue: Catalogue,
         locks: BucketLocks,
         exchanges: Mapping[AccountId, AccountExchange],
+        accounts: AccountBook,
     ) -> None:
         self._positions = positions
         self._portfolio = portfolio
@@ -52,12 +54,11 @@ class Recorder:
         self._catalogue = catalogue
         self._locks = locks
         self._exchanges = exchanges
+        self._accounts = accounts
 
     async def record(self, user_id: UserId, position: NewPosition) -> tuple[PositionView, bool]:
         """Store it once; the same external id again gives the first one and False."""
-        state = self._portfolio.accounts.get(position.account_id)
-        if state is None or state.account.user_id != user_id:
-            raise NotFound("unknown-account", "There is no such account.", field="account_id")
+        state = await self._account(user_id, position.account_id)
         legs = position.components
         found = await together(
             self._catalogue.instrument(
@@ -96,11 +97,22 @@ class Recorder:
             raise NotFound("unknown-position", "The position was removed meanwhile.")
         return view, is_new
 
+    async def _account(self, user_id: UserId, account_id: AccountId) -> AccountState:
+        state = self._portfolio.accounts.get(account_id)
+        if state is not None and state.account.user_id == user_id:
+            return state
+        if any(account.id == account_id for account in await self._accounts.of_user(user_id)):
+            # On file, but this process has not picked it up yet.
+            raise ExchangeUnreachable("account-not-connected", "the account is still connecting")
+        raise NotFound("unknown-account", "There is no such account.", field="account_id")
+
     async def _unassigned(
         self, exchange: AccountExchange, symbol: SymbolKey, leg: NewComponent
     ) -> tuple[tuple[BucketKey, Decimal], Reading]:
         """The bucket's unassigned quantity from here on, and the reading it rests on."""
         holdings = await exchange.holdings_in(symbol.category, symbol.symbol)
+        if not holdings:
+            raise ExchangeUnreachable("no-row", f"Bybit gave no row for {symbol.symbol}")
         claims = await self._positions.claims(symbol.account_id, symbol.category, symbol.symbol)
         unassigned = unassigned_after(
             symbol, leg, claims, holdings, deviates=self._deviates(symbol)
@@ -111,7 +123,9 @@ class Recorder:
         """Whether the last compare found the symbol's buckets other than expected."""
         reading = self._portfolio.readings.get(symbol)
         if reading is None or reading.failure:
-            return False
+            # Nothing fresh to judge by: a flag from before stands for a deviation still open.
+            holders = self._portfolio.holders((symbol,))
+            return any(self._portfolio.positions[holder].is_altered for holder in holders)
         judgement = judge(
             self._portfolio.of_account(symbol.account_id),
             self._portfolio.unassigned,
