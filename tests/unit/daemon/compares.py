@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from positiond.daemon.domain.model import (
     BucketKey,
     Category,
     Holding,
+    NewPosition,
     Position,
     PositionId,
     Verdict,
@@ -29,7 +30,8 @@ from positiond.daemon.domain.ports import (
 )
 from positiond.daemon.position_reconciler import PositionReconciler
 
-from ...builders import ACCOUNT, account, holding, key_of
+from ...builders import ACCOUNT, account, component, holding, key_of
+from ...builders import position as build
 from .fake_time import now, timing
 from .gate import Gate
 from .ledger import Ledger
@@ -109,6 +111,21 @@ class Archive(Ledger):
                 {p.id: p.is_altered for p in self.portfolio.positions.values()},
             )
         )
+
+    async def record(
+        self, position: NewPosition, unassigned: Mapping[BucketKey, Decimal]
+    ) -> tuple[Position, bool]:
+        for known in self.positions.values():
+            if position.external_id is not None and known.external_id == position.external_id:
+                return known, False
+        legs = tuple(
+            component(leg.quantity, leg.side, leg.symbol, of=position.name, entry=leg.entry_price)
+            for leg in position.components
+        )
+        stored = replace(build(*legs, name=position.name), external_id=position.external_id)
+        self.positions[stored.id] = stored
+        self.beside |= unassigned
+        return stored, True
 
     async def write_pnl(self, rows: Sequence[PnlWrite]) -> None:
         if self.fails:

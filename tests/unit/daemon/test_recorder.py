@@ -1,0 +1,150 @@
+"""Recording through the API: the checks, what becomes unassigned, and closes at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from positiond.daemon.domain.errors import ExchangeUnreachable, InvalidInput, NotFound
+from positiond.daemon.domain.model import (
+    AccountId,
+    Category,
+    NewComponent,
+    NewPosition,
+    Side,
+    UserId,
+    Verdict,
+)
+from positiond.daemon.domain.portfolio import AccountState
+
+from ...builders import (
+    ACCOUNT,
+    ALICE,
+    BOB,
+    BTC,
+    ETH,
+    LONG,
+    OTHER_ACCOUNT,
+    SHORT,
+    account,
+    component,
+    symbol_key,
+)
+from .fake_time import in_fake_time
+from .house import House
+from .streams import KeyShelf
+
+BUCKET = symbol_key(BTC).bucket(0)
+
+
+def opened() -> tuple[House, KeyShelf]:
+    """A house whose account is connected."""
+    house, shelf = House(), KeyShelf()
+    house.portfolio.accounts[ACCOUNT] = AccountState(account(), stream_up=True)
+    house.exchanges[ACCOUNT] = shelf
+    return house, shelf
+
+
+def leg(quantity: str, side: Side = LONG, symbol: str = BTC) -> NewComponent:
+    return NewComponent(Category.LINEAR, symbol, side, Decimal(quantity), Decimal(100))
+
+
+def asked(*legs: NewComponent, name: str = "new", external_id: str | None = None) -> NewPosition:
+    return NewPosition(ACCOUNT, name, external_id, legs or (leg("1"),))
+
+
+@in_fake_time
+async def test_a_recorded_position_is_live_at_once_and_compared_soon() -> None:
+    house, shelf = opened()
+    shelf.sizes |= {BTC: Decimal(1), ETH: Decimal(-2)}
+    view, is_new = await house.recorder.record(ALICE, asked(leg("1"), leg("2", SHORT, ETH)))
+    assert (is_new, view.verdict) == (True, Verdict.UNVERIFIED)
+    rechecks = asyncio.create_task(house.reconciler.run_rechecks())
+    await asyncio.sleep(5)
+    rechecks.cancel()
+    assert house.board.live_view(view.position.id).verdict is Verdict.IN_SYNC
+    assert house.locks.busy == set()
+
+
+@in_fake_time
+async def test_what_is_held_beyond_all_legs_is_recorded_as_unassigned() -> None:
+    house, shelf = opened()
+    house.tracker.put(house.write(component("1", of="first"), name="first"))
+    shelf.sizes[BTC] = Decimal("4.5")
+    await house.recorder.record(ALICE, asked(leg("2")))
+    assert house.archive.beside == {BUCKET: Decimal("1.5")}
+    assert house.portfolio.unassigned == {BUCKET: Decimal("1.5")}
+
+
+@in_fake_time
+async def test_an_open_deviation_is_kept_and_not_absorbed() -> None:
+    house, shelf = opened()
+    house.tracker.put(house.write(component("1", of="first"), name="first"))
+    shelf.sizes[BTC] = Decimal(3)
+    await house.reconciler.reconcile_all_positions()
+    await house.recorder.record(ALICE, asked(leg("1")))
+    assert house.archive.beside == {BUCKET: 0}
+
+
+@in_fake_time
+async def test_the_same_external_id_gives_the_first_one_and_changes_nothing() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC] = Decimal(1)
+    first, _ = await house.recorder.record(ALICE, asked(external_id="x-1"))
+    shelf.sizes[BTC] = Decimal(9)
+    second, is_new = await house.recorder.record(ALICE, asked(name="again", external_id="x-1"))
+    assert (second.position.id, is_new) == (first.position.id, False)
+    assert house.archive.beside == {BUCKET: 0}
+
+
+@pytest.mark.parametrize(("user", "where"), [(BOB, ACCOUNT), (ALICE, OTHER_ACCOUNT)])
+@in_fake_time
+async def test_a_foreign_account_is_an_unknown_one(user: UserId, where: AccountId) -> None:
+    house, _ = opened()
+    with pytest.raises(NotFound) as refusal:
+        await house.recorder.record(user, replace(asked(), account_id=where))
+    assert (refusal.value.code, refusal.value.field) == ("unknown-account", "account_id")
+
+
+@in_fake_time
+async def test_a_bad_leg_is_refused_before_anything_is_asked_or_stored() -> None:
+    house, shelf = opened()
+    with pytest.raises(InvalidInput) as refusal:
+        await house.recorder.record(ALICE, asked(leg("0.0001")))
+    assert refusal.value.code == "quantity-off-step"
+    assert (shelf.queries, house.archive.positions) == ([], {})
+
+
+@pytest.mark.parametrize("trouble", ["failing", "silent"])
+@in_fake_time
+async def test_nothing_is_recorded_when_what_is_held_cannot_be_read(trouble: str) -> None:
+    house, shelf = opened()
+    getattr(shelf, trouble).add(BTC)
+    with pytest.raises(ExchangeUnreachable):
+        await house.recorder.record(ALICE, asked())
+    assert (house.archive.positions, house.locks.busy) == ({}, set())
+
+
+@in_fake_time
+async def test_an_account_that_is_not_connected_says_why() -> None:
+    house, _ = opened()
+    house.exchanges.clear()
+    house.portfolio.accounts[ACCOUNT].trouble = "Bybit refuses the API key"
+    with pytest.raises(ExchangeUnreachable) as refusal:
+        await house.recorder.record(ALICE, asked())
+    assert refusal.value.code == "account-not-connected"
+    assert "refuses the API key" in refusal.value.detail
+
+
+@in_fake_time
+async def test_a_recording_waits_for_a_close_in_its_bucket() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC] = Decimal(3)
+    async with asyncio.TaskGroup() as group, house.locks.held([symbol_key(BTC)]):
+        group.create_task(house.recorder.record(ALICE, asked()))
+        await asyncio.sleep(10)
+        assert shelf.queries == []
+        shelf.sizes[BTC] = Decimal(1)
+    assert house.archive.beside == {BUCKET: 0}
