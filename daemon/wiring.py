@@ -100,6 +100,7 @@ class Daemon:
             self._catalogue,
             self._locks,
             self._exchanges,
+            store.accounts,
         )
         desk = CloseDesk(
             store.closes,

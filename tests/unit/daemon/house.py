@@ -64,6 +64,7 @@ class House:
             self.catalogue,
             self.locks,
             self.exchanges,
+            self.shop.accounts,
         )
         self.connections = Connections(
             self.door,

@@ -86,7 +86,7 @@ class Safe:
         raise NotImplementedError
 
     async def of_user(self, user_id: UserId) -> Sequence[Account]:
-        raise NotImplementedError
+        return [account for account, _ in self.on_file if account.user_id == user_id]
 
     async def remove(self, account_id: AccountId) -> None:
         raise NotImplementedError

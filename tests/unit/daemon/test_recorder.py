@@ -109,6 +109,15 @@ async def test_a_foreign_account_is_an_unknown_one(user: UserId, where: AccountI
 
 
 @in_fake_time
+async def test_an_account_on_file_that_was_not_picked_up_yet_is_asked_for_again_later() -> None:
+    house, _ = opened()
+    del house.portfolio.accounts[ACCOUNT]
+    with pytest.raises(ExchangeUnreachable) as refusal:
+        await house.recorder.record(ALICE, asked())
+    assert refusal.value.code == "account-not-connected"
+
+
+@in_fake_time
 async def test_a_bad_leg_is_refused_before_anything_is_asked_or_stored() -> None:
     house, shelf = opened()
     with pytest.raises(InvalidInput) as refusal:
