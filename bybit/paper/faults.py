@@ -170,8 +170,13 @@ class FaultBoard:
         return None
 
     def skew_ms(self) -> int:
-        """How far the venue's clock is off now."""
-        return sum(f.ms for f in self._faults.values() if f.kind is FaultKind.CLOCK_SKEW)
+        """How far the venue's clock is off now; each look at it counts as fired."""
+        skew = 0
+        for fault in self._faults.values():
+            if fault.kind is FaultKind.CLOCK_SKEW and not _is_spent(fault):
+                fault.fired += 1
+                skew += fault.ms
+        return skew
 
 
 def _check_fields(spec: Mapping[str, Any]) -> None:
@@ -194,8 +199,12 @@ def _number(spec: Mapping[str, Any], name: str, default: str) -> Decimal:
     return number
 
 
+def _is_spent(fault: Fault) -> bool:
+    return fault.count is not None and fault.fired >= fault.count
+
+
 def _hits(fault: Fault, where: str, uid: str, symbol: str) -> bool:
-    if fault.count is not None and fault.fired >= fault.count:
+    if _is_spent(fault):
         return False
     if fault.account not in ("", uid) or not fnmatchcase(symbol, fault.symbol):
         return False

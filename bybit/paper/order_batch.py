@@ -6,6 +6,7 @@ from typing import Any
 from ..vocab import Path
 from .calls import Call, Endpoint, Reply
 from .encode import Row
+from .faults import FaultKind
 from .order_calls import place
 from .refusals import Refused, bad_parameter, rate_limited
 
@@ -24,6 +25,7 @@ def create_batch(call: Call) -> Reply:
         try:
             if call.granted is not None and n >= call.granted:
                 raise rate_limited()
+            _check_fault(call, body)
             order = place(call, {**body, "category": category})
         except Refused as refused:
             notes.append({"code": refused.code, "msg": refused.message})
@@ -33,6 +35,15 @@ def create_batch(call: Call) -> Reply:
             made = {"orderId": order.order_id, "createAt": str(order.created_ms)}
             results.append({**row, "orderLinkId": link, **made})
     return Reply({"list": results}, ext={"list": notes})
+
+
+def _check_fault(call: Call, body: Mapping[str, Any]) -> None:
+    symbol = str(body.get("symbol", ""))
+    kinds = frozenset({FaultKind.REJECT_ITEM})
+    uid = call.account.uid
+    fault = call.venue.faults.take(kinds, Path.ORDER_CREATE_BATCH, uid, symbol=symbol)
+    if fault is not None:
+        raise Refused(fault.code, fault.message)
 
 
 def batch_of(params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
