@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -136,26 +136,36 @@ async def a_world(
 
 
 @asynccontextmanager
-async def daemon(world: World) -> AsyncIterator[str]:
-    """The daemon in this process, ready; stopped at the end."""
+async def started(environ: Mapping[str, str]) -> AsyncIterator[str]:
+    """The daemon in this process, answering at the URL given but not ready; stopped at the end."""
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
-    config = load(world.environ, lambda _: None)
+    config = load(environ, lambda _: None)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(serve(config, ready=address.set_result, stop=stop))
-        url = await address
-        world.url = url
-        async with aiohttp.ClientSession(base_url=url) as http:
-
-            async def is_ready() -> bool:
-                async with http.get("/readyz") as reply:
-                    return reply.status == 200
-
-            try:
-                await eventually(is_ready, 20, "the daemon is ready")
-                yield url
-            finally:
-                stop.set()
+        try:
+            yield await address
+        finally:
+            stop.set()
         await running
+
+
+async def readiness(url: str) -> tuple[int, str]:
+    """Status and reasons of /readyz."""
+    async with aiohttp.ClientSession(base_url=url) as http, http.get("/readyz") as reply:
+        return reply.status, "; ".join((await reply.json())["reasons"])
+
+
+@asynccontextmanager
+async def daemon(world: World) -> AsyncIterator[str]:
+    """The daemon in this process, ready; stopped at the end."""
+    async with started(world.environ) as url:
+        world.url = url
+
+        async def is_ready() -> bool:
+            return (await readiness(url))[0] == 200
+
+        await eventually(is_ready, 20, "the daemon is ready")
+        yield url
 
 
 @asynccontextmanager
