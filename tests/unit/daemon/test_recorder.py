@@ -89,6 +89,16 @@ async def test_an_open_deviation_is_kept_and_not_absorbed() -> None:
 
 
 @in_fake_time
+async def test_a_flag_from_before_stands_for_a_deviation_that_was_not_read_yet() -> None:
+    house, shelf = opened()
+    first = house.write(component("1", of="first"), name="first")
+    house.tracker.put(replace(first, is_altered=True))
+    shelf.sizes[BTC] = Decimal(3)
+    await house.recorder.record(ALICE, asked(leg("1")))
+    assert house.archive.beside == {BUCKET: 0}
+
+
+@in_fake_time
 async def test_the_same_external_id_gives_the_first_one_and_changes_nothing() -> None:
     house, shelf = opened()
     shelf.sizes[BTC] = Decimal(1)
