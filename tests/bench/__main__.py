@@ -11,12 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
-from tests.bench import acceptance, tick_path
+from tests.bench import acceptance, fan_out, order_delay, tick_path
 from tests.bench.table import Table, machine
 
 BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
     "tick": tick_path.run,
     "accept": acceptance.run,
+    "send": order_delay.run,
+    "fan-out": fan_out.run,
 }
 
 
