@@ -44,7 +44,9 @@ def _levels(quote: Quote, side: Side, rng: random.Random) -> tuple[Level, ...]:
     best, size = (quote.bid, quote.bid_size) if side is Side.BUY else (quote.ask, quote.ask_size)
     away = -i.tick if side is Side.BUY else i.tick
     span = int(best * i.band_x / i.tick * Decimal(str(REACH)))
-    total = Decimal(i.depth) / best
+    if best <= 0:
+        return ()
+    total = Decimal(i.depth_at(best))
     levels = [Level(best, size)]
     offset = 0
     for n in range(1, LEVELS):

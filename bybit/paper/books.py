@@ -1,7 +1,7 @@
 """The exchange's books in memory, and which records changed since they were last stored."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, assert_never
@@ -28,6 +28,13 @@ from .model import (
 CLOSED_RING = 500
 
 PositionKey = tuple[Uid, Category, str, int]
+Row = Execution | ClosedPnl | Entry | Delivery | SessionSettlement
+KINDS_OF_ROWS: Mapping[type[Record], str] = {
+    ClosedPnl: "closed_pnl",
+    Entry: "entry",
+    Delivery: "delivery",
+    SessionSettlement: "settlement",
+}
 
 
 class Books:
@@ -159,30 +166,38 @@ class Books:
             case Wallet():
                 self.wallets[record.uid, record.coin] = record
             case Position():
-                key = (record.uid, record.category, record.symbol, record.idx)
-                self.positions[key] = record
-                if record.side is None:
-                    self._held[record.uid].pop(key, None)
-                else:
-                    self._held[record.uid][key] = record
-            case Execution():
-                self.executions[record.uid].append(record)
-            case ClosedPnl():
-                self.closed[record.uid].append(record)
+                self._take_position(record)
             case ModeChoice():
                 self.modes[record.uid, record.symbol] = record.mode
-            case Entry():
-                self.entries[record.uid].append(record)
-            case Delivery():
-                self.deliveries[record.uid].append(record)
-            case SessionSettlement():
-                self.settlements[record.uid].append(record)
             case Ended():
                 self.ended[record.category, record.symbol] = record
             case Counters():
                 self.counters = record
             case _:
-                assert_never(record)
+                self._append(record)
+
+    def _append(self, row: Row) -> None:
+        match row:
+            case Execution():
+                self.executions[row.uid].append(row)
+            case ClosedPnl():
+                self.closed[row.uid].append(row)
+            case Entry():
+                self.entries[row.uid].append(row)
+            case Delivery():
+                self.deliveries[row.uid].append(row)
+            case SessionSettlement():
+                self.settlements[row.uid].append(row)
+            case _:
+                assert_never(row)
+
+    def _take_position(self, position: Position) -> None:
+        key = (position.uid, position.category, position.symbol, position.idx)
+        self.positions[key] = position
+        if position.side is None:
+            self._held[position.uid].pop(key, None)
+        else:
+            self._held[position.uid][key] = position
 
     def _take_order(self, order: Order) -> None:
         if order.order_id not in self.orders:
@@ -213,16 +228,10 @@ def key_of(record: Record) -> tuple[str, str]:
             return "position", f"{record.uid}:{record.category}:{record.symbol}:{record.idx}"
         case Execution():
             return "execution", record.exec_id
-        case ClosedPnl():
-            return "closed_pnl", f"{record.serial:012d}"
+        case ClosedPnl() | Entry() | Delivery() | SessionSettlement():
+            return KINDS_OF_ROWS[type(record)], f"{record.serial:012d}"
         case ModeChoice():
             return "mode", f"{record.uid}:{record.symbol}"
-        case Entry():
-            return "entry", f"{record.serial:012d}"
-        case Delivery():
-            return "delivery", f"{record.serial:012d}"
-        case SessionSettlement():
-            return "settlement", f"{record.serial:012d}"
         case Ended():
             return "ended", f"{record.category}:{record.symbol}"
         case Counters():

@@ -57,6 +57,9 @@ def instrument_row(i: Instrument) -> Row:
 
 
 def next_funding_ms(i: Instrument, now_ms: int) -> int:
+    """0 where nothing is funded."""
+    if not i.funding_minutes:
+        return 0
     interval = i.funding_minutes * 60_000
     return (now_ms // interval + 1) * interval
 

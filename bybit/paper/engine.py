@@ -104,9 +104,9 @@ class Engine:
 
     def set_mark(self, category: Category, symbol: str, mark: Decimal) -> None:
         """Pins the price and tells it at once."""
-        quote = self.market.set_mark(category, symbol, mark)
-        self._tell(QuotesChanged((quote,)))
-        self._fill_resting({(category, symbol)})
+        quotes = self.market.pin(category, symbol, mark)
+        self._tell(QuotesChanged(tuple(quotes)))
+        self._fill_resting({quote.instrument.key for quote in quotes})
 
     # Orders
 
@@ -328,7 +328,7 @@ class Engine:
             self._tell(QuotesChanged(()))
             return
         self._taken.clear()
-        changed = tuple(self.market.tick(TICK_MS))
+        changed = tuple(self.market.tick(TICK_MS, self.now_ms))
         self._tell(QuotesChanged(changed))
         self._fill_resting({(q.instrument.category, q.instrument.symbol) for q in changed})
 

@@ -15,6 +15,7 @@ from .model import Record
 from .records import from_json, to_json
 
 FILE_NAME = "paper.sqlite3"
+FORMAT = 2  # of the records; 1 knew linear one-way contracts alone
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
     kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, key)
@@ -76,9 +77,21 @@ class SqliteLedger:
             if fresh:
                 # Emptied rather than unlinked: another exchange may still hold the file.
                 self._db.executescript("DELETE FROM records; DELETE FROM prices;")
+            self._check_format(directory)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise BooksUnavailable(f"the books in {directory} cannot be opened: {error}") from error
+
+    def _check_format(self, directory: Path) -> None:
+        (known,) = self._db.execute("PRAGMA user_version").fetchone()
+        (empty,) = self._db.execute("SELECT NOT EXISTS (SELECT 1 FROM records)").fetchone()
+        if known != FORMAT and not empty:
+            self._db.close()
+            raise BooksUnavailable(
+                f"the books in {directory} are of format {known or 1}, this exchange reads"
+                f" {FORMAT}: start anew with --fresh, or choose another directory"
+            )
+        self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def load(self) -> Iterator[Record]:
         for kind, body in self._db.execute("SELECT kind, body FROM records"):

@@ -1,33 +1,56 @@
-"""Seeded price paths: one common market move, each contract's own noise, and quotes that agree.
+"""Quotes of everything listed: seeded, moving together, and told as Decimals on the tick.
 
-Floats live here alone, as the source of randomness; what leaves is a `Quote` of Decimals on
-the contract's tick. Mark follows index within a few basis points, bid and ask stand around
-the mark, last is one of the two.
+Mark follows index within a few basis points, bid and ask stand around the mark, last is one of
+the two. Every tick draws from a generator of its own number, so what comes after a restart is
+what would have come without it.
 """
 
 import math
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from typing import Any
 
 from ..vocab import Category
-from .instruments import Instrument, Key, Listing
+from .instruments import Instrument, Key
+from .listing import Listing
+from .paths import COMMON_VOLATILITY, DOLLARS, SECONDS_PER_YEAR, Path, Stretch, assets
+from .rounding import fraction, lots, on_tick
 
-SECONDS_PER_YEAR = 365 * 86_400
-COMMON_VOLATILITY = 0.42
-REVERSION = math.log(2) / (6 * 3600)  # half-life of a path's way back to its anchor: 6 hours
-BASIS_REVERSION = math.log(2) / 30
-BASIS_VOLATILITY = 0.00004  # per square root of a second
-MAX_DEVIATION = 0.25
-REQUOTE_CHANCE = 0.6
+REQUOTE_CHANCE = 0.45
+OPTION_CHANCE = 0.12  # there are many, and they move seldom
 MAX_IDLE_TICKS = 7  # a mark that stood still this long is nudged: watchers must see life
-NEW_EPOCH = 1_000_000  # a restart leaves a gap that no unsaved sequence can have reached
+FUNDING_TICKS = 600  # a funding rate is estimated anew once a minute
+NEW_EPOCH = 1_000_000  # a crash leaves a gap that no unsaved sequence can have reached
+PREDICTED_MS = 30 * 60_000  # predictedDeliveryPrice shows in the last half hour
+OPTION_SPREAD = 0.01
+ZERO = Decimal(0)
+ONE = Decimal(1)
+FINE = Decimal("1E-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Greeks:
+    """An option's volatilities and sensitivities; `underlying` is the forward."""
+
+    mark_iv: Decimal
+    bid_iv: Decimal
+    ask_iv: Decimal
+    underlying: Decimal
+    delta: Decimal
+    gamma: Decimal
+    vega: Decimal
+    theta: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The public state of one contract; `seq` is its cross sequence."""
+    """The public state of one instrument; `seq` is its cross sequence.
+
+    `usd_index` is the base coin in dollars, `predicted` the delivery price in the last half
+    hour, `greeks` an option's. A spot pair's mark is its index. An option may have no bid: 0.
+    """
 
     instrument: Instrument
     mark: Decimal
@@ -46,34 +69,9 @@ class Quote:
     volume: Decimal
     open_interest: Decimal
     seq: int
-
-
-class Path:
-    """One contract's walk: the logarithm of the index, away from an anchor and back to it."""
-
-    __slots__ = ("anchor", "basis", "deviation", "idle", "instrument", "quote")
-
-    def __init__(self, instrument: Instrument, quote: Quote) -> None:
-        self.instrument = instrument
-        self.anchor = math.log(float(instrument.price))
-        self.deviation = 0.0
-        self.basis = 0.0
-        self.idle = 0
-        self.quote = quote
-
-    def walk(self, seconds: float, common: float, rng: random.Random) -> None:
-        i = self.instrument
-        own = max(i.volatility**2 - (i.beta * COMMON_VOLATILITY) ** 2, (0.3 * i.volatility) ** 2)
-        years = seconds / SECONDS_PER_YEAR
-        move = i.beta * common + math.sqrt(own * years) * rng.gauss(0, 1)
-        deviation = self.deviation * math.exp(-REVERSION * seconds) + move
-        self.deviation = max(-MAX_DEVIATION, min(MAX_DEVIATION, deviation))
-        noise = BASIS_VOLATILITY * math.sqrt(seconds) * rng.gauss(0, 1)
-        self.basis = self.basis * math.exp(-BASIS_REVERSION * seconds) + noise
-
-    @property
-    def index(self) -> float:
-        return math.exp(self.anchor + self.deviation)
+    usd_index: Decimal = ZERO
+    predicted: Decimal = ZERO
+    greeks: Greeks | None = None
 
 
 class Market:
@@ -83,154 +81,290 @@ class Market:
         self.listing = listing
         self.seq = NEW_EPOCH
         self.ticks = 0
+        self.now_ms = listing.made_ms
         self._seed = seed
         self._speed = speed
-        self._rng = random.Random(f"{seed}/prices/0")
-        self._paths = {(i.category, i.symbol): Path(i, self._first_quote(i)) for i in listing.all()}
+        self._assets = assets(listing.all())
+        self._usd = {coin: asset.price for coin, asset in self._assets.items()}
+        self._paths: dict[Key, Path] = {}
+        self._quotes: dict[Key, Quote] = {}
+        self._add(listing.all())
 
     def quote(self, category: Category, symbol: str) -> Quote:
         """Refuses an unknown symbol with 10001."""
         self.listing.get(category, symbol)
-        return self._paths[category, symbol].quote
+        return self._quotes[category, symbol]
 
     def quotes(self, category: Category) -> list[Quote]:
-        return [path.quote for key, path in self._paths.items() if key[0] is category]
+        return [quote for key, quote in self._quotes.items() if key[0] is category]
+
+    def usd(self, coin: str) -> Decimal:
+        """A coin in dollars; USDT and USDC count as one."""
+        return self._usd.get(coin, ONE)
 
     def next_seq(self) -> int:
         self.seq += 1
         return self.seq
 
-    def tick(self, milliseconds: int) -> list[Quote]:
+    def tick(self, milliseconds: int, now_ms: int | None = None) -> list[Quote]:
         """Walks every path and returns the quotes that changed."""
         self.ticks += 1
+        self.now_ms = self.now_ms + milliseconds if now_ms is None else now_ms
+        rng = random.Random(f"{self._seed}/tick/{self.ticks}")
         seconds = milliseconds / 1000 * self._speed
         scale = COMMON_VOLATILITY * math.sqrt(seconds / SECONDS_PER_YEAR)
-        common = scale * self._rng.gauss(0, 1)
+        stretch = Stretch(seconds, scale * rng.gauss(0, 1))
+        for coin, asset in self._assets.items():
+            asset.walk(stretch, rng)
+            self._usd[coin] = asset.price
         changed = []
         for path in self._paths.values():
-            path.walk(seconds, common, self._rng)
-            path.idle += 1
-            if self._rng.random() < REQUOTE_CHANCE or path.idle >= MAX_IDLE_TICKS:
-                changed.append(self._requote(path))
+            if path.driven or not path.instrument.is_trading:
+                continue
+            path.walk(stretch, rng)
+            option = path.instrument.option is not None
+            if rng.random() < (OPTION_CHANCE if option else REQUOTE_CHANCE) or (
+                path.idle >= MAX_IDLE_TICKS and not option
+            ):
+                changed.append(self._requote(path, rng))
         return changed
 
     def set_mark(self, category: Category, symbol: str, mark: Decimal) -> Quote:
         """Makes `mark` the price of now and the anchor of what follows."""
-        self.listing.get(category, symbol)
-        path = self._paths[category, symbol]
-        path.anchor = math.log(float(mark))
-        path.deviation = path.basis = 0.0
-        path.quote = self._quoted(path, mark, mark)
-        return path.quote
+        return self.pin(category, symbol, mark)[0]
+
+    def pin(self, category: Category, symbol: str, mark: Decimal) -> list[Quote]:
+        """As `set_mark`; everything else on the same coin follows. The pinned quote is first.
+
+        An option's price is pinned against its coin, which stays where it is.
+        """
+        i = self.listing.get(category, symbol)
+        path = self._paths[i.key]
+        rng = random.Random(f"{self._seed}/pin/{self.next_seq()}")
+        path.calm()
+        if i.option is not None:
+            fair = path.option(path.index(self._assets), self._level(i), self.now_ms)[0].price
+            path.shift = math.log(float(mark) / max(fair, float(FINE)))
+            return [self._requote(path, rng)]
+        over = path.mark(1.0, self.now_ms)
+        dollars = 1.0 if i.quote in DOLLARS else self._assets[i.quote].index
+        self._assets[i.base].pin(float(mark) / over * dollars)
+        self._usd[i.base] = self._assets[i.base].price
+        index = mark if over == 1.0 else fraction(float(mark) / over, i.price_scale)
+        first = self._put(path, mark, index, rng)
+        kin = [p for p in self._paths.values() if p is not path and p.follows(i.base)]
+        kin = [p for p in kin if p.instrument.is_trading and not p.driven]
+        return [first, *(self._requote(other, rng) for other in kin)]
+
+    def show(self, category: Category, symbol: str, **changes: Any) -> Quote:
+        """Takes over what another source says of an instrument, which no longer walks."""
+        i = self.listing.get(category, symbol)
+        self._paths[i.key].driven = True
+        quote = replace(self._quotes[i.key], **changes, seq=self.next_seq())
+        self._quotes[i.key] = quote
+        return quote
 
     def traded(self, category: Category, symbol: str, price: Decimal, qty: Decimal) -> Quote:
         """A trade of ours sets the last price and counts in the volume."""
-        path = self._paths[category, symbol]
-        path.quote = replace(path.quote, last=price, volume=path.quote.volume + qty)
-        return path.quote
+        key = category, symbol
+        quote = self._quotes[key]
+        self._quotes[key] = replace(quote, last=price, volume=quote.volume + qty)
+        return self._quotes[key]
 
-    def save(self) -> dict[str, list[str]]:
-        """What a restart needs to go on near here: anchor and index of every path."""
+    def roll(self, now_ms: int) -> list[Quote]:
+        """Lists the dated contracts that are new by now."""
+        self.now_ms = now_ms
+        new = self.listing.roll(now_ms)
+        self._add(new)
+        return [self._quotes[i.key] for i in new]
+
+    def end(self, key: Key, price: Decimal) -> Quote:
+        """Closes a contract at its delivery price."""
+        i = self.listing.end(key)
+        self._paths[key].instrument = i
+        quote = replace(self._quotes[key], instrument=i, mark=price, last=price, index=price)
+        self._quotes[key] = replace(quote, seq=self.next_seq())
+        return self._quotes[key]
+
+    def recall(self, category: Category, symbol: str) -> bool:
+        """Knows a contract of earlier days again; False where there never was such a one."""
+        known = self.listing.has(category, symbol)
+        i = self.listing.revive(category, symbol)
+        if i is not None and not known:
+            self._add([i])
+        return i is not None
+
+    def save(self, *, clean: bool = False) -> dict[str, list[str]]:
+        """What a restart needs to go on from here. After a clean one nothing is told beyond it,
+        so the sequence needs no gap."""
         return {
-            f"{category}:{symbol}": [repr(math.exp(p.anchor)), repr(p.index)]
-            for (category, symbol), p in self._paths.items()
+            "market": [str(self.seq), str(self.now_ms), "clean" if clean else ""],
+            **{f"coin:{coin}": asset.state() for coin, asset in self._assets.items()},
+            **{
+                f"{category}:{symbol}": [
+                    *path.state(),
+                    *_texts(self._quotes[category, symbol]),
+                ]
+                for (category, symbol), path in self._paths.items()
+            },
         }
 
     def restore(self, saved: Mapping[str, Iterable[str]], ticks: int, seq: int) -> None:
-        """Goes on from `save`; contracts not in it start at their listed price."""
-        self.ticks, self.seq = ticks, seq + NEW_EPOCH
-        self._rng = random.Random(f"{self._seed}/prices/{ticks}")
-        for name, (anchor, index) in saved.items():
-            path = self._paths.get(_key(name))
-            if path is None:
-                continue
-            path.anchor = math.log(float(anchor))
-            path.deviation = math.log(float(index)) - path.anchor
-            path.quote = self._first_quote(path.instrument)
-            self._requote(path)
+        """Goes on from `save`; instruments not in it start at their listed price."""
+        states = {name: list(state) for name, state in saved.items()}
+        known_seq, now_ms, clean = states.pop("market")
+        self.ticks, self.now_ms = ticks, int(now_ms)
+        self.seq = int(known_seq) if clean else max(seq, int(known_seq)) + NEW_EPOCH
+        for name, state in states.items():
+            kind, _, symbol = name.partition(":")
+            if kind == "coin":
+                if symbol in self._assets:
+                    self._assets[symbol].resume(state)
+                    self._usd[symbol] = self._assets[symbol].price
+            elif self.recall(Category(kind), symbol):
+                key = Category(kind), symbol
+                self._paths[key].resume(state[:4])
+                self._quotes[key] = _quoted(self._paths[key].instrument, state[4:])
 
-    def _requote(self, path: Path) -> Quote:
-        i = path.instrument
-        unit = Decimal(1).scaleb(-i.price_scale)
-        mark = _decimal(path.index * (1 + path.basis), unit)
-        if mark != path.quote.mark:
+    # Inside
+
+    def _add(self, instruments: Iterable[Instrument]) -> None:
+        for i in instruments:
+            self._paths[i.key] = path = Path(i, self._seed)
+            self._quotes[i.key] = self._first_quote(path)
+        # Drawn in one order whenever an instrument came, before a restart or after.
+        self._paths = dict(sorted(self._paths.items()))
+
+    def _level(self, i: Instrument) -> float:
+        return self._assets[i.base].volatility
+
+    def _requote(self, path: Path, rng: random.Random) -> Quote:
+        i, old = path.instrument, self._quotes[path.instrument.key]
+        index = path.index(self._assets)
+        if i.option is not None:
+            return self._put_option(path, index, rng)
+        unit = ONE.scaleb(-i.price_scale)
+        mark = fraction(path.mark(index, self.now_ms), i.price_scale)
+        if mark != old.mark:
             path.idle = 0
         elif path.idle >= MAX_IDLE_TICKS:
-            mark += unit if self._rng.random() < 0.5 else -unit
+            mark += unit if rng.random() < 0.5 else -unit
             path.idle = 0
-        path.quote = self._quoted(path, mark, _decimal(path.index, unit))
-        return path.quote
+        return self._put(path, max(mark, unit), fraction(index, i.price_scale), rng)
 
-    def _quoted(self, path: Path, mark: Decimal, index: Decimal) -> Quote:
-        i, old, rng = path.instrument, path.quote, self._rng
-        spread = max(1, round(float(mark / i.tick) * 0.000003))
-        bid = (mark / i.tick + rng.randint(-1, 0)).to_integral_value(ROUND_HALF_UP) * i.tick
-        bid -= (spread // 2) * i.tick
-        ask = bid + spread * i.tick
-        last = bid if rng.random() < 0.5 else ask
-        traded = i.floor_qty(_top_size(i, mark) * Decimal(str(round(rng.random(), 3))))
-        return replace(
-            old,
+    def _put(self, path: Path, mark: Decimal, index: Decimal, rng: random.Random) -> Quote:
+        i = path.instrument
+        ticks = float(mark / i.tick)
+        spread = max(1, round(ticks * 0.000003))
+        bid = max(round(ticks) + rng.randint(-1, 0) - spread // 2, 1)
+        return self._publish(path, mark, index, (bid, bid + spread), rng)
+
+    def _put_option(self, path: Path, index: float, rng: random.Random) -> Quote:
+        i = path.instrument
+        value, iv, forward = path.option(index, self._level(i), self.now_ms)
+        price = value.price * math.exp(path.shift)
+        mark = max(fraction(price, 8), FINE)
+        tick = float(i.tick)
+        bid = math.floor(price * (1 - OPTION_SPREAD) / tick)
+        ask = max(math.ceil(price * (1 + OPTION_SPREAD) / tick), bid + 1)
+        width = 100 * max(value.vega, 1e-9)
+        greeks = Greeks(
+            mark_iv=fraction(iv, 4),
+            bid_iv=fraction(max(iv - (price - bid * tick) / width, 0.0), 4) if bid else ZERO,
+            ask_iv=fraction(min(iv + (ask * tick - price) / width, 5.0), 4),
+            underlying=fraction(forward, 2),
+            delta=fraction(value.delta, 8),
+            gamma=fraction(value.gamma, 8),
+            vega=fraction(value.vega, 8),
+            theta=fraction(value.theta, 8),
+        )
+        return self._publish(path, mark, fraction(index, 2), (bid, ask), rng, greeks)
+
+    def _publish(
+        self,
+        path: Path,
+        mark: Decimal,
+        index: Decimal,
+        ticks: tuple[int, int],
+        rng: random.Random,
+        greeks: Greeks | None = None,
+    ) -> Quote:
+        i = path.instrument
+        old = self._quotes[i.key]
+        bid, ask = ticks[0] * i.tick, ticks[1] * i.tick
+        last = ask if rng.random() < 0.5 or not bid else bid
+        top = i.depth_at(mark) / 400
+        funding, volume = old.funding_rate, old.volume
+        if path.perpetual and (self.ticks % FUNDING_TICKS < MAX_IDLE_TICKS):
+            funding = fraction(path.funding_rate(), 8)
+        if self.ticks % 10 == 0:
+            volume += lots(i, top * rng.random())
+        left = i.delivery_ms - self.now_ms
+        quote = Quote(
+            instrument=i,
             mark=mark,
             index=index,
             last=last,
             bid=bid,
             ask=ask,
-            bid_size=_size(i, mark, rng),
-            ask_size=_size(i, mark, rng),
+            bid_size=max(lots(i, top * rng.uniform(0.4, 2.5)), i.step) if bid else ZERO,
+            ask_size=max(lots(i, top * rng.uniform(0.4, 2.5)), i.step),
             tick_direction=_direction(old, last),
+            funding_rate=funding,
+            prev_24h=old.prev_24h,
+            prev_1h=old.prev_1h,
             high_24h=max(old.high_24h, last),
             low_24h=min(old.low_24h, last),
-            volume=old.volume + (traded if self.ticks % 10 == 0 else 0),
+            volume=volume,
+            open_interest=old.open_interest,
             seq=self.next_seq(),
+            usd_index=self._usd[i.base],
+            predicted=index if i.delivery_ms and left <= PREDICTED_MS else ZERO,
+            greeks=greeks,
         )
+        self._quotes[i.key] = quote
+        return quote
 
-    def _first_quote(self, i: Instrument) -> Quote:
+    def _first_quote(self, path: Path) -> Quote:
+        """A quote at the listed price, an option's or a future's by what it is worth now."""
+        i = path.instrument
         rng = random.Random(f"{self._seed}/listing/{i.category}/{i.symbol}")
-        day = _on_tick(i, i.price * Decimal(str(round(rng.uniform(0.95, 1.04), 4))))
-        hour = _on_tick(i, i.price * Decimal(str(round(rng.uniform(0.995, 1.004), 4))))
         price = i.price
-        return Quote(
+        if i.delivery_ms:
+            index = path.index(self._assets)
+            fair = (
+                path.mark(index, self.now_ms)
+                if i.option is None
+                else path.option(index, self._level(i), self.now_ms)[0].price
+            )
+            price = max(on_tick(i, Decimal(fair)), i.tick)
+        day = max(on_tick(i, price * fraction(rng.uniform(0.95, 1.04), 4)), i.tick)
+        hour = max(on_tick(i, price * fraction(rng.uniform(0.995, 1.004), 4)), i.tick)
+        self._quotes[i.key] = first = Quote(
             instrument=i,
             mark=price,
             index=price,
             last=price,
-            bid=price - i.tick,
-            ask=price,
-            bid_size=_size(i, price, rng),
-            ask_size=_size(i, price, rng),
+            bid=max(price - i.tick, i.tick),
+            ask=max(price, 2 * i.tick),
+            bid_size=i.step,
+            ask_size=i.step,
             tick_direction="ZeroPlusTick",
-            funding_rate=Decimal(rng.randint(-200, 1000)).scaleb(-7),
+            funding_rate=fraction(path.funding_rate(), 8) if path.perpetual else ZERO,
             prev_24h=day,
             prev_1h=hour,
             high_24h=max(day, hour, price),
             low_24h=min(day, hour, price),
-            volume=i.floor_qty(Decimal(i.depth * rng.uniform(20, 60)) / price),
-            open_interest=i.floor_qty(Decimal(i.depth * rng.uniform(8, 30)) / price),
+            volume=lots(i, i.depth_at(price) * rng.uniform(20, 60)),
+            open_interest=lots(i, i.depth_at(price) * rng.uniform(8, 30)),
             seq=self.next_seq(),
         )
-
-
-def _key(name: str) -> Key:
-    category, _, symbol = name.partition(":")
-    return Category(category), symbol
-
-
-def _decimal(value: float, unit: Decimal) -> Decimal:
-    return Decimal(value).quantize(unit, ROUND_HALF_UP)
-
-
-def _on_tick(i: Instrument, price: Decimal) -> Decimal:
-    return (price / i.tick).to_integral_value(ROUND_HALF_UP) * i.tick
-
-
-def _top_size(i: Instrument, price: Decimal) -> Decimal:
-    return Decimal(i.depth) / 400 / price
-
-
-def _size(i: Instrument, price: Decimal, rng: random.Random) -> Decimal:
-    drawn = _top_size(i, price) * Decimal(str(round(rng.uniform(0.4, 2.5), 3)))
-    return max(i.floor_qty(drawn), i.step)
+        if i.option is not None or i.contract_type is None or i.delivery_ms:
+            return self._requote(path, rng)
+        mood, path.mood = path.mood, 0.0
+        first = self._put(path, price, price, rng)
+        path.mood = mood
+        return first
 
 
 def _direction(old: Quote, last: Decimal) -> str:
@@ -239,3 +373,28 @@ def _direction(old: Quote, last: Decimal) -> str:
     if last < old.last:
         return "MinusTick"
     return "ZeroPlusTick" if old.tick_direction.endswith("PlusTick") else "ZeroMinusTick"
+
+
+_PLAIN = [f.name for f in fields(Quote) if f.name not in ("instrument", "greeks", "seq")]
+_GREEKS = [f.name for f in fields(Greeks)]
+
+
+def _texts(quote: Quote) -> list[str]:
+    """A quote as texts, its seq first and an option's greeks last."""
+    row = [str(quote.seq), *(str(getattr(quote, name)) for name in _PLAIN)]
+    if quote.greeks is not None:
+        row += [str(getattr(quote.greeks, name)) for name in _GREEKS]
+    return row
+
+
+def _quoted(i: Instrument, texts: Sequence[str]) -> Quote:
+    values: dict[str, Any] = dict(zip(_PLAIN, texts[1 : len(_PLAIN) + 1], strict=True))
+    direction = values.pop("tick_direction")
+    greeks = texts[len(_PLAIN) + 1 :]
+    return Quote(
+        instrument=i,
+        seq=int(texts[0]),
+        tick_direction=direction,
+        greeks=Greeks(*(Decimal(text) for text in greeks)) if greeks else None,
+        **{name: Decimal(text) for name, text in values.items()},
+    )

@@ -18,7 +18,8 @@ from ..vocab import (
     SlippageToleranceType,
     TimeInForce,
 )
-from .instruments import Instrument, Listing
+from .instruments import Instrument
+from .listing import Listing
 from .model import ZERO
 from .refusals import (
     Refused,

@@ -18,9 +18,9 @@ from .books import Books
 from .engine import Engine
 from .events import Told
 from .faults import DEPTH_KINDS, FaultBoard, FaultKind
-from .instruments import default_listing
 from .ledger import Ledger
 from .limits import Limits
+from .listing import default_listing
 from .model import Account, Order, Position, Uid, Wallet
 from .prices import Market
 from .refusals import Refused
@@ -62,10 +62,12 @@ class Venue:
         self._prices_ms = 0
         self.books = Books()
         self.books.load(ledger.load())
-        self.market = Market(default_listing(), seed, speed)
+        self.market = Market(default_listing(self._start_ms()), seed, speed)
         if saved := ledger.load_prices():
             ticks, prices = saved
             self.market.restore(prices, ticks, self.books.counters.seq)
+            # What was a clean end is none any more: a sequence told from here on is not saved yet.
+            ledger.store_prices(ticks, self.market.save())
         self.engine = Engine(
             self.books,
             self.market,
@@ -120,13 +122,14 @@ class Venue:
         for told in outbox:
             self.listener(told)
 
-    def _store_prices(self) -> None:
+    def _store_prices(self, *, clean: bool = False) -> None:
         self._prices_ms = now_ms = self.engine.now_ms
         self.books.put(replace(self.books.counters, seq=self.market.seq, now_ms=now_ms))
-        self._ledger.store_prices(self.market.ticks, self.market.save())
+        self._ledger.store_prices(self.market.ticks, self.market.save(clean=clean))
 
     def close(self) -> None:
-        self._store_prices()
+        self.commit()
+        self._store_prices(clean=True)
         self.commit()
         self._ledger.close()
 

@@ -51,7 +51,7 @@ def read_the_market(sdk: Any) -> None:
     assert (len(book["b"]), len(book["a"])) == (5, 5)
     assert ask(sdk.get_price_limit, **BTC)["buyLmt"]
     for category in ("inverse", "spot"):
-        assert ask(sdk.get_instruments_info, category=category)["list"] == []
+        assert len(ask(sdk.get_instruments_info, category=category)["list"]) >= 10
 
 
 def read_the_account(sdk: Any) -> None:

@@ -174,12 +174,14 @@ async def test_a_bad_parameter_is_10001(alice: Client, query: str) -> None:
 
 
 async def test_instruments_are_paged_and_true_to_life(alice: Client) -> None:
-    first = await alice.get("/v5/market/instruments-info", "category=linear&limit=30")
+    first = await alice.get("/v5/market/instruments-info", "category=linear&limit=150")
     cursor = first["result"]["nextPageCursor"]
     rest = await alice.get(
-        "/v5/market/instruments-info", f"category=linear&limit=30&cursor={cursor}"
+        "/v5/market/instruments-info", f"category=linear&limit=150&cursor={cursor}"
     )
-    assert (len(first["result"]["list"]), len(rest["result"]["list"])) == (30, 10)
+    assert len(first["result"]["list"]) == 150
+    assert 10 < len(rest["result"]["list"]) < 150
+    assert rest["result"]["nextPageCursor"] == ""
     btc = first["result"]["list"][0]
     assert btc["symbol"] == "BTCUSDT"
     assert btc["priceFilter"]["tickSize"] == "0.10"
@@ -205,6 +207,7 @@ async def test_while_paused_prices_stand_still_and_the_rest_goes_on(alice: Clien
 
     async def moved() -> bool:
         now = (await alice.get("/v5/market/tickers", "category=linear"))["result"]["list"]
-        return all(a["markPrice"] != b["markPrice"] for a, b in zip(now, after, strict=True))
+        moved = [a["markPrice"] != b["markPrice"] for a, b in zip(now, after, strict=True)]
+        return sum(moved) > 0.9 * len(moved)
 
     await until(moved)

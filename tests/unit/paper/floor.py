@@ -8,7 +8,7 @@ from positiond.bybit.paper.admission import LinkRule
 from positiond.bybit.paper.books import Books
 from positiond.bybit.paper.engine import Engine
 from positiond.bybit.paper.events import Told
-from positiond.bybit.paper.instruments import default_listing
+from positiond.bybit.paper.listing import default_listing
 from positiond.bybit.paper.model import Account, Order, Position, Uid, Wallet
 from positiond.bybit.paper.prices import Market
 from positiond.bybit.paper.rules import read_order

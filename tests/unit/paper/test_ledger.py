@@ -1,5 +1,7 @@
 """Books on disk: whole records come back, torn writes do not, files are the owner's."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 from positiond.bybit.paper.books import Books, key_of
 from positiond.bybit.paper.ledger import FILE_NAME, BooksUnavailable, SqliteLedger
-from positiond.bybit.paper.model import Counters
+from positiond.bybit.paper.model import Counters, Uid, Wallet
 from positiond.bybit.paper.records import from_json, to_json
 from positiond.bybit.vocab import Category
 
@@ -110,3 +112,15 @@ def test_books_that_are_held_or_broken_are_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 100)
     with pytest.raises(BooksUnavailable, match="not a database"):
         SqliteLedger(tmp_path)
+
+
+def test_books_of_an_older_format_are_refused_in_one_line(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    ledger.store([(("wallet", "1:USDT"), Wallet(Uid("1"), "USDT", D(1)))])
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.execute("PRAGMA user_version = 0")
+    with pytest.raises(BooksUnavailable, match="are of format 1, this exchange reads 2"):
+        SqliteLedger(tmp_path)
+    SqliteLedger(tmp_path, fresh=True).close()
+    SqliteLedger(tmp_path).close()

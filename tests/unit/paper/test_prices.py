@@ -4,9 +4,9 @@ from decimal import Decimal as D
 from itertools import pairwise
 
 from positiond.bybit.paper.book import book_around, sweep, within, without
-from positiond.bybit.paper.instruments import default_listing
+from positiond.bybit.paper.listing import default_listing
 from positiond.bybit.paper.prices import Market, Quote
-from positiond.bybit.vocab import Category, Side
+from positiond.bybit.vocab import Category, OptionsType, Side
 
 LINEAR = Category.LINEAR
 
@@ -38,17 +38,89 @@ def test_every_mark_moves_at_least_once_a_second() -> None:
         assert longest < 10, symbol
 
 
+def every_quote(market: Market) -> list[Quote]:
+    return [quote for category in Category for quote in market.quotes(category)]
+
+
 def test_bid_ask_last_mark_and_index_hang_together() -> None:
-    for quotes in run(Market(default_listing(), 2), 200).values():
-        for quote in quotes:
+    market = Market(default_listing(), 2)
+    for _ in range(200):
+        market.tick(100)
+        for quote in every_quote(market):
             i = quote.instrument
             assert quote.bid < quote.ask
             assert quote.last in (quote.bid, quote.ask)
+            assert quote.last > 0
             assert i.is_on_tick(quote.bid)
             assert i.is_on_tick(quote.ask)
-            assert abs(quote.mark - quote.bid) <= (quote.ask - quote.bid) + i.tick
-            assert abs(quote.index - quote.mark) / quote.mark < D("0.005")
-            assert min(quote.bid_size, quote.ask_size) >= i.step
+            assert quote.ask_size >= i.step
+            assert quote.bid_size >= i.step or quote.bid == 0
+            if i.option is None:
+                assert abs(quote.mark - quote.bid) <= (quote.ask - quote.bid) + i.tick
+                away = 0.04 if i.delivery_ms else 0.005
+                assert abs(quote.index - quote.mark) / quote.mark < D(str(away))
+            else:
+                assert quote.bid <= quote.mark <= quote.ask
+
+
+def test_one_coin_has_one_price_everywhere() -> None:
+    market = Market(default_listing(), 2)
+    for _ in range(100):
+        market.tick(100)
+    market.set_mark(LINEAR, "BTCUSDT", D("88000"))
+    for quote in every_quote(market):
+        if quote.instrument.base == "BTC":
+            assert abs(quote.index - 88000) < 1
+            assert quote.usd_index == 88000
+    cross = market.quote(Category.SPOT, "ETHBTC")
+    ether = market.usd("ETH")
+    assert abs(cross.index * 88000 / ether - 1) < D("0.0001")
+
+
+def test_an_option_is_worth_at_least_what_it_would_pay_now() -> None:
+    market = Market(default_listing(), 3)
+    options = market.quotes(Category.OPTION)
+    assert len(options) > 200
+    for quote in options:
+        terms, greeks = quote.instrument.option, quote.greeks
+        assert terms is not None
+        assert greeks is not None
+        assert quote.mark >= terms.payoff(greeks.underlying) - 1
+        assert greeks.bid_iv <= greeks.mark_iv <= greeks.ask_iv
+        call = terms.kind is OptionsType.CALL
+        assert (0 <= greeks.delta <= 1) if call else (-1 <= greeks.delta <= 0)
+
+
+def test_call_less_put_is_the_forward_less_the_strike() -> None:
+    market = Market(default_listing(), 3)
+    by_symbol = {quote.instrument.symbol: quote for quote in market.quotes(Category.OPTION)}
+    for symbol, call in by_symbol.items():
+        terms, greeks = call.instrument.option, call.greeks
+        if terms is None or greeks is None or terms.kind is not OptionsType.CALL:
+            continue
+        put = by_symbol[symbol.replace("-C", "-P")]
+        assert abs(call.mark - put.mark - (greeks.underlying - terms.strike)) < D("0.02")
+
+
+def test_a_future_s_premium_ends_with_its_time() -> None:
+    market = Market(default_listing(), 3)
+    future = next(
+        q.instrument for q in market.quotes(LINEAR) if q.instrument.symbol == "BTCUSDT-26DEC25"
+    )
+    early = market.quote(LINEAR, future.symbol)
+    market.tick(100, future.delivery_ms - 1000)
+    for _ in range(8):
+        market.tick(100)
+    late = market.quote(LINEAR, future.symbol)
+    assert early.mark / early.index > D("1.01")
+    assert abs(late.mark / late.index - 1) < D("0.0001")
+    assert late.predicted == late.index
+
+
+def test_a_pinned_option_stays_near_its_price() -> None:
+    market = Market(default_listing(), 1)
+    symbol = next(i.symbol for i in market.listing.of(Category.OPTION) if "100000-C" in i.symbol)
+    assert abs(market.set_mark(Category.OPTION, symbol, D("2500")).mark - 2500) < D("0.001")
 
 
 def test_a_pinned_mark_is_exact() -> None:
@@ -59,16 +131,23 @@ def test_a_pinned_mark_is_exact() -> None:
     assert abs(market.quote(LINEAR, "ETHUSDT").mark - D("4321.09")) < 10
 
 
-def test_prices_go_on_near_where_they_were() -> None:
+def test_prices_go_on_after_a_restart_as_they_would_have_without_it() -> None:
     market = Market(default_listing(), 1)
-    run(market, 200)
+    run(market, 20)
     market.set_mark(LINEAR, "BTCUSDT", D("90000"))
     later = Market(default_listing(), 1)
-    later.restore(market.save(), market.ticks, market.seq)
-    for quote in market.quotes(LINEAR):
-        after = later.quote(LINEAR, quote.instrument.symbol)
-        assert abs(after.mark / quote.mark - 1) < D("0.002")
-        assert after.seq > market.seq
+    later.restore(market.save(clean=True), market.ticks, market.seq)
+    for _ in range(3):
+        assert later.tick(100) == market.tick(100)
+
+
+def test_after_a_crash_no_sequence_is_told_twice() -> None:
+    market = Market(default_listing(), 1)
+    saved = market.save()
+    run(market, 20)
+    later = Market(default_listing(), 1)
+    later.restore(saved, 0, 0)
+    assert min(quote.seq for quote in later.tick(100)) > market.seq
 
 
 def test_the_book_starts_at_the_quote_and_widens() -> None:
