@@ -65,13 +65,26 @@ async def test_lookups_that_fail_prove_no_absence() -> None:
 
 
 @in_fake_time
+async def test_a_lookup_that_fails_in_between_starts_the_silence_anew() -> None:
+    stage = Stage(Reaction(is_lost=True))
+
+    def fail() -> None:
+        stage.venue.lookups_fail_until = now() + timedelta(seconds=40)
+
+    stage.at(22, fail)
+    ended = await stage.close(stage.record(component("1")))
+    (arrived_at, _), *_ = stage.venue.arrived
+    assert arrived_at >= ended.created_at + timedelta(seconds=22 + 40) + SILENT
+
+
+@in_fake_time
 async def test_an_execution_under_the_id_contradicts_its_absence() -> None:
     stage = Stage(Reaction(hangs=True, shows_after=120.0))
     stage.venue.stream_up = False
     ended = await stage.close(stage.record(component("1")))
     # No list knew the order for two minutes, but its execution was there all the time.
-    assert (ended.state, len(stage.venue.sent)) == (DONE, 1)
-    assert stage.venue.filled(BTC) == 1
+    assert (ended.state, outcomes(ended), ended.legs[0].filled) == (DONE, [LegOutcome.FLAT], 1)
+    assert (len(stage.venue.sent), stage.venue.filled(BTC)) == (1, 1)
 
 
 @in_fake_time
