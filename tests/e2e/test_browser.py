@@ -1,0 +1,210 @@
+"""The dashboard in a real browser: sign in, watch, see what was altered, close, reload."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from playwright.async_api import BrowserContext, Locator, Page, async_playwright, expect
+from positiond.bybit.paper.server import PaperServer
+from positiond.http.passwords import hash_password
+
+from tests.e2e.exchange import books, control, fault
+from tests.e2e.gate import PUBLIC, Gate
+from tests.e2e.world import Trader, World, daemon, trading
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+OPTIONS = ("--no-sandbox", "--disable-quic", "--disable-background-networking")
+PASSWORD = "correct horse battery staple"
+MINUS = "\N{MINUS SIGN}"
+GREEN, RED = "positive", "negative"
+
+
+@dataclass
+class Window:
+    """A browser of one person, with everything that its console complained of."""
+
+    context: BrowserContext
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def row(self, position: dict[str, Any]) -> Locator:
+        return self.page.locator(f'[data-testid=position-row][data-position-id="{position["id"]}"]')
+
+    async def sign_in(self, username: str, password: str = PASSWORD) -> None:
+        form = self.page.get_by_test_id("sign-in-form")
+        await form.locator("[name=username]").fill(username)
+        await form.locator("[name=password]").fill(password)
+        await form.locator("[type=submit]").click()
+
+
+@asynccontextmanager
+async def window(url: str) -> AsyncIterator[Window]:
+    """A browser with a profile of its own, at the dashboard; it must have nothing to complain."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        async with async_playwright() as playwright:
+            context = await playwright.chromium.launch_persistent_context(
+                profile, executable_path=CHROMIUM, args=list(OPTIONS)
+            )
+            try:
+                made = Window(context, context.pages[0])
+                listen(made)
+                await made.page.goto(url)
+                yield made
+            finally:
+                await context.close()
+    assert made.complaints == []
+
+
+def listen(opened: Window) -> None:
+    """Script errors, refused policies, failed requests and strange hosts, as they come."""
+    page = opened.page
+
+    def console(message: Any) -> None:
+        # Being nobody yet is what the page asks first; the browser logs its 401.
+        if message.type in ("error", "warning") and "401" not in message.text:
+            opened.complaints.append(message.text)
+
+    def request(asked: Any) -> None:
+        if not asked.url.startswith(page.url.rstrip("/")) and page.url != "about:blank":
+            opened.complaints.append(f"asked {asked.url}")
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    page.on("request", request)
+
+
+@pytest.fixture
+async def alice(world: World) -> AsyncIterator[Trader]:
+    async with daemon(world):
+        user = await world.store.people.add_user("alice", hash_password(PASSWORD))
+        async with trading(world, user, "main") as made:
+            yield made
+
+
+async def record(world: World, trader: Trader) -> dict[str, Any]:
+    return await trader.record(
+        "alice's own pair",
+        world.holds(trader.paper, "BTCUSDT", "Buy", "0.5"),
+        world.holds(trader.paper, "ETHUSDT", "Sell", "7"),
+    )
+
+
+async def signed_pnl(row: Locator, sign: str, mark: str) -> str:
+    """The shown P&L once it has the sign, in text, in its attribute and in colour."""
+    pnl = row.get_by_test_id("pnl")
+    await expect(pnl).to_have_attribute("data-sign", sign, timeout=3_000)
+    await expect(pnl).to_have_class(re.compile(rf"\b{sign}\b"))
+    await expect(pnl).to_have_text(re.compile(rf"^{re.escape(mark)}[\d,]+\.\d\d USDT$"))
+    return str(await pnl.evaluate("element => getComputedStyle(element).color"))
+
+
+async def test_a_trader_watches_a_position_sees_it_altered_and_closes_it(
+    world: World, alice: Trader, paper: PaperServer
+) -> None:
+    position = await record(world, alice)
+    async with window(world.url) as opened:
+        page, row = opened.page, opened.row(position)
+        await opened.sign_in("alice", "not her password")
+        await expect(page.get_by_test_id("sign-in-fault")).to_be_visible()
+        await opened.sign_in("alice")
+        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+
+        pnl = row.get_by_test_id("pnl")
+        before = await pnl.inner_text()
+        await expect(pnl).not_to_have_text(before, timeout=3_000)
+        await control(paper.url, "POST", "price", symbol="BTCUSDT", mark="103000")
+        green = await signed_pnl(row, GREEN, "+")
+        await control(paper.url, "POST", "price", symbol="BTCUSDT", mark="99000")
+        red = await signed_pnl(row, RED, MINUS)
+        assert green != red
+
+        paper.trade(alice.paper, "BTCUSDT", "Sell", "0.2")
+        badge = row.get_by_test_id("altered-badge")
+        await expect(badge).to_contain_text(f"BTCUSDT {MINUS}0.2", timeout=10_000)
+        paper.trade(alice.paper, "BTCUSDT", "Buy", "0.2")
+        await expect(badge).to_have_count(0, timeout=10_000)
+
+        await close_in(world, opened, position)
+    found = await books(paper.url, alice.paper)
+    found.assert_each_leg_sold_once(position["components"])
+    assert found.sizes == {}
+
+
+async def close_in(world: World, opened: Window, position: dict[str, Any]) -> None:
+    """Close, think better of it, close: held up long enough to look at it and to reload."""
+    page, row = opened.page, opened.row(position)
+    modal = page.get_by_test_id("close-modal")
+    button = row.get_by_test_id("close-button")
+    await button.click()
+    await expect(modal).to_be_visible()
+    lines = modal.get_by_test_id("close-order")
+    await expect(lines).to_have_count(2)
+    await expect(lines.nth(0)).to_contain_text(re.compile(r"Sell.*0\.5.*BTCUSDT.*reduce-only"))
+    await expect(lines.nth(1)).to_contain_text(re.compile(r"Buy.*7.*ETHUSDT.*reduce-only"))
+    await modal.get_by_test_id("cancel-close").click()
+    await expect(modal).to_have_count(0)
+    assert await world.sql("SELECT FROM close_requests") == []
+
+    await fault(world.paper.url, "hang", where="/v5/position/list", ms=4_000, count=2)
+    await button.click()
+    await modal.get_by_test_id("confirm-close").click()
+    await expect(row).to_have_attribute("data-status", "CLOSING")
+    await expect(button).to_be_disabled()
+    await expect(row).to_contain_text("Closing…")
+    await page.reload()
+    await expect(row).to_have_attribute("data-status", "CLOSING")
+    await expect(row).to_contain_text("Closing…")
+    await expect(row).to_have_count(0, timeout=20_000)
+    await expect(page.get_by_test_id("empty-state")).to_be_visible()
+    assert len(await world.sql("SELECT FROM close_requests")) == 1
+
+
+async def test_a_second_person_s_page_shows_nothing_of_the_first(
+    world: World, alice: Trader
+) -> None:
+    position = await record(world, alice)
+    await world.store.people.add_user("bob", hash_password(PASSWORD))
+    async with window(world.url) as opened:
+        await opened.sign_in("bob")
+        await expect(opened.page.get_by_test_id("empty-state")).to_be_visible()
+        text = await opened.page.content()
+        assert position["id"] not in text
+        assert "own pair" not in text
+        # Alice's position goes on moving; nothing of it may reach bob's page later either.
+        shown = await alice.position(str(position["id"]))
+        await alice.until(
+            str(position["id"]),
+            lambda p: Decimal(p["unrealized_pnl"] or 0) != Decimal(shown["unrealized_pnl"] or 0),
+            10,
+            "it moves",
+        )
+        await expect(opened.page.get_by_test_id("position-row")).to_have_count(0)
+
+
+async def test_prices_that_are_cut_show_a_dash_and_no_number(gated: World, gate: Gate) -> None:
+    async with daemon(gated):
+        user = await gated.store.people.add_user("alice", hash_password(PASSWORD))
+        async with trading(gated, user, "main") as trader, window(gated.url) as opened:
+            position = await record(gated, trader)
+            await opened.sign_in("alice")
+            pnl = opened.row(position).get_by_test_id("pnl")
+            await expect(pnl).to_have_attribute("data-sign", re.compile("positive|negative"))
+            gate.shut(PUBLIC)
+            await expect(pnl).to_have_attribute("data-sign", "none", timeout=5_000)
+            await expect(pnl).to_contain_text("stale")
+            gate.open()
+            await expect(pnl).to_have_attribute(
+                "data-sign", re.compile("positive|negative"), timeout=15_000
+            )
