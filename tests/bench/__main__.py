@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
-from tests.bench import acceptance, fan_out, order_delay, tick_path
+from tests.bench import acceptance, fan_out, order_delay, push, tick_path
 from tests.bench.table import Table, machine
 
 BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
     "accept": acceptance.run,
     "send": order_delay.run,
     "fan-out": fan_out.run,
+    "push": push.run,
 }
 
 

@@ -32,6 +32,7 @@ class EventStreams:
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._open)
+        app.on_shutdown.append(self._end)
 
     def push(self, frame: bytes) -> None:
         for queue in self._queues:
@@ -44,12 +45,16 @@ class EventStreams:
         try:
             await response.prepare(request)
             await response.write(b"event: hello\ndata: {}\n\n")
-            while True:
-                await response.write(await queue.get())
+            while frame := await queue.get():
+                await response.write(frame)
         except ConnectionResetError:
-            return response
+            pass
         finally:
             self._queues.discard(queue)
+        return response
+
+    async def _end(self, _app: web.Application) -> None:
+        self.push(b"")
 
 
 class Broadcast:

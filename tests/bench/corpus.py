@@ -97,7 +97,7 @@ class Corpus:
 
 
 def make_corpus(
-    *, symbols: int = 500, positions: int = 1000, deltas: int = 6000, seed: int = 7
+    *, symbols: int = 500, positions: int = 1000, deltas: int = 4000, seed: int = 7
 ) -> Corpus:
     """The same corpus for the same arguments, always."""
     rng = random.Random(seed)

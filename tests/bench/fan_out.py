@@ -24,7 +24,7 @@ from tests.bench.table import Row, Table, p50_p99, quantile
 
 _SUBSCRIBERS = 3
 _EVERY = 0.1
-_SECONDS = {40: 4.0, 500: 9.0}
+_SECONDS = {40: 3.0, 500: 8.0}
 # So long after the last price every frame has come.
 _DRAIN = 0.7
 # The share of symbols whose quote changes in a round, as on the exchange.

@@ -31,7 +31,7 @@ async def run() -> Table:
     }
     costs = measure(corpus, paths)
     agree(corpus, [path for path in paths.values() if not isinstance(path, OrjsonAlone)])
-    # Of medians: a neighbour on the machine who wakes up falls on whoever runs just then.
+    # Of medians: a neighbour on the machine slows down whoever runs just then.
     typical = {name: quantile(cost, 0.5) for name, cost in costs.items()}
     legs = sum(len(position.components) for position in corpus.positions)
     rows = [
@@ -46,7 +46,7 @@ async def run() -> Table:
     return Table(
         f"tick path: {len(corpus.frames)} frames of {corpus.mean_bytes:.0f} bytes, "
         f"{len(corpus.symbols)} symbols, {len(corpus.positions)} positions, {legs} legs",
-        ("us/frame p50", "p99"),
+        ("CPU us/frame p50", "p99"),
         tuple(rows),
         (
             f"p50 and p99 over chunks of {_CHUNK} frames, interleaved; "
@@ -58,7 +58,7 @@ async def run() -> Table:
 
 
 def measure(corpus: Corpus, paths: Mapping[str, Valuing]) -> dict[str, list[float]]:
-    """Microseconds per frame of each path, chunk by chunk; who goes first changes."""
+    """Microseconds of CPU per frame of each path, chunk by chunk; who goes first changes."""
     rng = random.Random(1)
     costs: dict[str, list[float]] = {name: [] for name in paths}
     first = len(corpus.symbols)
@@ -69,10 +69,10 @@ def measure(corpus: Corpus, paths: Mapping[str, Valuing]) -> dict[str, list[floa
         chunk = corpus.frames[start : start + _CHUNK]
         for name in rng.sample(list(paths), len(paths)):
             take = paths[name].take
-            began = time.perf_counter()
+            began = time.process_time()
             for frame in chunk:
                 take(frame)
-            costs[name].append((time.perf_counter() - began) / len(chunk) * 1e6)
+            costs[name].append((time.process_time() - began) / len(chunk) * 1e6)
     return costs
 
 
