@@ -1,14 +1,19 @@
-"""WebSocket connections over aiohttp: a reader, a writer with a bounded queue, a time limit."""
+"""WebSocket connections over aiohttp: a reader, a bounded way out, a time limit.
+
+Frames go past aiohttp's writer, straight into the transport: a text is framed once for all its
+subscribers, and what one moment tells a connection leaves in one write.
+"""
 
 import asyncio
 import random
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
+from websockets.frames import Frame, Opcode
 
 from ..vocab import Category
 from .faults import REPLY_KINDS, FaultKind
@@ -20,25 +25,30 @@ from .sessions import PrivateSession, PublicSession, Session
 from .venue import Venue
 from .verify import verify_stream
 
-MAX_QUEUE = 5000
+MAX_BEHIND = 8 * 1024 * 1024  # bytes that may wait for a slow reader
 MAX_MESSAGE = 64 * 1024
 IDLE_S = 600.0
 ACTIVE_TIME = re.compile(r"(\d{1,3})(s|m)")
 
 
 class Client:
-    """One connection: frames queue up here, a reader that lags too far is cut off."""
+    """One connection; a reader that lags too far is cut off and never slows the others."""
 
-    def __init__(self, session: Session, transport: asyncio.Transport | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+    ) -> None:
         self._session = session
+        self._socket = socket
         self._transport = transport
-        self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUE)
+        self._frames: list[bytes] = []
 
     def send(self, text: str) -> None:
-        try:
-            self._queue.put_nowait(text)
-        except asyncio.QueueFull:
-            self.cut()
+        if not self._frames:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._frames.append(framed(text))
 
     def cut(self) -> None:
         """Ends the connection without a close frame, as a lost line would."""
@@ -48,14 +58,23 @@ class Client:
     def wants(self, topic: str) -> bool:
         return topic in self._session.topics
 
-    async def write(self, socket: web.WebSocketResponse) -> None:
-        """Sends queued frames until the connection ends."""
-        while True:
-            text = await self._queue.get()
-            try:
-                await socket.send_str(text)
-            except (ConnectionError, RuntimeError):
-                return  # the reader sees the end of the line and leaves too
+    def _flush(self) -> None:
+        """Writes what came together; nothing may follow a close frame."""
+        data = b"".join(self._frames)
+        self._frames.clear()
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._socket.closed:
+            return
+        if transport.get_write_buffer_size() + len(data) > MAX_BEHIND:
+            self.cut()
+        else:
+            transport.write(data)
+
+
+@lru_cache(maxsize=8)
+def framed(text: str) -> bytes:
+    """The text as a frame; the same for every subscriber, since a server does not mask."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 class Streams:
@@ -142,13 +161,10 @@ class Streams:
     ) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=True, compress=False, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
-        client = Client(session, request.transport)
+        client = Client(session, socket, request.transport)
         self._hub.arrive(client)
         try:
-            async with asyncio.TaskGroup() as group:
-                writer = group.create_task(client.write(socket))
-                await self._read(socket, client, session, heard, idle_s)
-                writer.cancel()
+            await self._read(socket, client, session, heard, idle_s)
         finally:
             self._hub.leave(client)
         return socket

@@ -149,10 +149,10 @@ async def test_a_cut_ends_every_stream_at_once(alice: Client) -> None:
 async def test_a_reader_that_lags_too_far_is_cut_off(
     carol: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_module, "MAX_QUEUE", 20)
+    monkeypatch.setattr(stream_module, "MAX_BEHIND", 32_768)
     topics = [f"tickers.{i.symbol}" for i in carol.paper.venue.market.listing.all()]
     stream = await carol.stream(*topics[:10], account=False)
-    # All these frames are queued before the writer has its turn.
+    # All these frames gather before the connection has its turn to write.
     await carol.control("POST", "step", ms=5000)
     while not stream.socket.closed:
         await stream.socket.receive(timeout=5)
