@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from ..vocab import MarginMode, Path
-from .calls import Call, Endpoint, Reply
+from .calls import DAY_MS, Call, Endpoint, Reply, page, time_span
 from .encode import text, wallet_row
+from .encode_records import transaction_row
 from .instruments import MAKER_FEE, TAKER_FEE
 from .model import Account
 from .refusals import Refused
@@ -109,9 +110,31 @@ def _stamp(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def transactions(call: Call) -> Reply:
+    """What moved each coin's balance, newest first, of the last day unless asked for more."""
+    if call.text("accountType") not in ("", "UNIFIED"):
+        raise Refused(10001, "accountType only support UNIFIED.")
+    start, end = time_span(call, DAY_MS)
+    wanted = {
+        "category": call.text("category"),
+        "coin": call.text("currency"),
+        "kind": call.text("type"),
+    }
+    rows = [
+        row
+        for row in reversed(call.books.entries[call.account.uid])
+        if start <= row.at_ms <= end
+        and all(value in ("", getattr(row, name)) for name, value in wanted.items())
+    ]
+    found = page(call, rows, lambda row: str(row.serial), default=20, most=50)
+    shown = [transaction_row(row) for row in found.rows]
+    return Reply({"list": shown, "nextPageCursor": found.cursor})
+
+
 ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ("GET", Path.WALLET): Endpoint(wallet_balance),
     ("GET", Path.ACCOUNT_INFO): Endpoint(account_info),
     ("GET", Path.FEE_RATE): Endpoint(fee_rate),
+    ("GET", Path.TRANSACTIONS): Endpoint(transactions),
     ("GET", Path.QUERY_API): Endpoint(query_api),
 }

@@ -96,11 +96,12 @@ class Endpoint:
     trades: bool = False
 
 
-WEEK_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
 
 
-def time_span(call: Call, default_ms: int = WEEK_MS) -> tuple[int, int]:
-    """startTime and endTime, at most seven days apart, the last seven days by default."""
+def time_span(call: Call, default_ms: int = WEEK_MS, most_ms: int = WEEK_MS) -> tuple[int, int]:
+    """startTime and endTime; without them the last `default_ms`, seven days on most lists."""
     now = call.venue.now_ms()
     start, end = call.number("startTime"), call.number("endTime")
     if start is None and end is None:
@@ -109,8 +110,11 @@ def time_span(call: Call, default_ms: int = WEEK_MS) -> tuple[int, int]:
         return (end or now) - default_ms, end or now
     if end is None:
         return start, start + default_ms
-    if end < start or end - start > WEEK_MS:
-        raise Refused(10001, "The time range between startTime and endTime cannot exceed 7 days")
+    if end < start or end - start > most_ms:
+        days = most_ms // DAY_MS
+        raise Refused(
+            10001, f"The time range between startTime and endTime cannot exceed {days} days"
+        )
     return start, end
 
 

@@ -215,12 +215,16 @@ def _hits(fault: Fault, where: str, uid: str, symbol: str) -> bool:
     return fnmatchcase(where, fault.where)
 
 
+INNER = (list, deque, dict)
+
+
 def kept(books: Books) -> Books:
     """The books as they are now, untouched by what follows; the records are immutable."""
     twin = copy.copy(books)
     for name, value in vars(books).items():
         held = copy.copy(value)
         if isinstance(held, dict):
-            held.update({k: copy.copy(v) for k, v in held.items() if isinstance(v, list | deque)})
+            inner = {k: copy.copy(v) for k, v in held.items() if isinstance(v, INNER)}
+            held.update(inner)
         setattr(twin, name, held)
     return twin

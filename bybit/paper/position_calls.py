@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ..vocab import Category, Path, PositionMode
-from .calls import Call, Endpoint, Reply, page, time_span
+from .calls import DAY_MS, Call, Endpoint, Reply, page, time_span
 from .encode import closed_pnl_row, position_row
+from .encode_records import closed_position_row
 from .model import Position
 from .refusals import Refused, bad_parameter, missing_filter
 from .rights import check_trade
@@ -76,6 +77,8 @@ def set_leverage(call: Call) -> Reply:
 
 def closed_pnl(call: Call) -> Reply:
     category = call.category()
+    if category not in (Category.LINEAR, Category.INVERSE):
+        raise bad_parameter("Category invalid")
     start, end = time_span(call)
     symbol = call.text("symbol")
     rows = [
@@ -95,9 +98,34 @@ def closed_pnl(call: Call) -> Reply:
     )
 
 
+def closed_positions(call: Call) -> Reply:
+    """The options' counterpart of closed-pnl, of the last day unless asked for more."""
+    category = call.category()
+    if category is not Category.OPTION:
+        raise bad_parameter("Category invalid")
+    start, end = time_span(call, DAY_MS)
+    symbol = call.text("symbol")
+    rows = [
+        row
+        for row in reversed(call.books.closed[call.account.uid])
+        if row.category is category
+        and symbol in ("", row.symbol)
+        and start <= row.updated_ms <= end
+    ]
+    found = page(call, rows, lambda row: str(row.serial), default=50, most=100)
+    return Reply(
+        {
+            "category": category,
+            "list": [closed_position_row(row) for row in found.rows],
+            "nextPageCursor": found.cursor,
+        }
+    )
+
+
 ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ("GET", Path.POSITIONS): Endpoint(positions),
     ("POST", Path.SWITCH_MODE): Endpoint(switch_mode, trades=True),
     ("POST", Path.SET_LEVERAGE): Endpoint(set_leverage, trades=True),
     ("GET", Path.CLOSED_PNL): Endpoint(closed_pnl),
+    ("GET", Path.CLOSED_POSITIONS): Endpoint(closed_positions),
 }
