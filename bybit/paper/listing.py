@@ -49,7 +49,7 @@ def table() -> Mapping[str, tuple[Row, ...]]:
 class Listing:
     """All instruments by (category, symbol); the same symbol may stand in two categories."""
 
-    def __init__(self, instruments: Iterable[Instrument], made_ms: int) -> None:
+    def __init__(self, instruments: Iterable[Instrument], made_ms: int = LISTED_MS) -> None:
         self.made_ms = made_ms
         self._by_key = {i.key: i for i in instruments}
 
