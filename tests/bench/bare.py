@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 from aiohttp import web
 
@@ -66,10 +67,10 @@ class Broadcast:
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._open)
 
-    async def run(self, rounds: Iterator[Callable[[int], list[str]]], every: float) -> None:
-        """At each beat the next round's texts, made for the beat's time in milliseconds."""
+    async def run(self, texts_at: Callable[[int], list[str]], every: float) -> NoReturn:
+        """At each beat the texts for the beat's time in milliseconds."""
         beat = time.time()
-        for texts_at in rounds:
+        while True:
             beat += every
             await asyncio.sleep(max(0.0, beat - time.time()))
             for text in texts_at(int(beat * 1000)):

@@ -32,6 +32,7 @@ from positiond.store.migrate import migrate
 from tests.e2e.world import World, a_world, daemon
 
 LINEAR = vocab.Category.LINEAR
+_CONTRACTS = 40
 # What one leg is worth in USDT; Bybit's smallest order is 5.
 _LEG_VALUE = 20
 
@@ -54,7 +55,11 @@ class Stage:
 
     @property
     def listed(self) -> list[Instrument]:
-        return self.paper.venue.market.listing.of(LINEAR)
+        """The first USDT perpetuals of the exchange."""
+        linear = self.paper.venue.market.listing.of(LINEAR)
+        perpetual = vocab.ContractType.LINEAR_PERPETUAL
+        listed = [i for i in linear if i.contract_type is perpetual and i.settle == "USDT"]
+        return listed[:_CONTRACTS]
 
     async def hold(self, trader: Trading, instruments: Sequence[Instrument]) -> Position:
         """Buy the legs by hand and record them at their true entry prices."""
