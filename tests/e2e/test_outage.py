@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,11 +36,11 @@ def directory() -> Iterator[Path]:
 
 
 async def says(url: str, *words: str, within: float = 10) -> str:
-    """Wait until /readyz is 503 and its reasons hold all the words."""
+    """Wait until /readyz is 503 and its reasons hold all the words, a repeated one as often."""
 
     async def told() -> str | None:
         status, reasons = await readiness(url)
-        is_so = status == 503 and all(word in reasons for word in words)
+        is_so = status == 503 and all(reasons.count(w) >= n for w, n in Counter(words).items())
         return reasons if is_so else None
 
     return str(await eventually(told, within, f"/readyz says {words}"))
@@ -67,8 +68,8 @@ async def test_wrong_keys_are_told_by_account_and_leave_the_others_alone(
     )
     async with started(world.environ) as url:
         world.url = url
-        reasons = await says(url, "mistyped", str(broken.id), "wrong secret")
-        assert reasons.count("refuses the API key") == 2
+        why = "refuses the API key"
+        reasons = await says(url, "mistyped", str(broken.id), "wrong secret", why, why)
         assert "and secret" not in reasons
         assert "not its secret" not in reasons
         await is_alive(url)
@@ -94,7 +95,7 @@ async def _works(world: World, trader: Trader) -> None:
 
     async def recorded() -> str | None:
         status, answer, _ = await trader.post("/api/positions", body)
-        assert status in (201, 503, 404), answer
+        assert status in (201, 503), answer
         return str(answer["id"]) if status == 201 else None
 
     position_id = await eventually(recorded, 15, "the position is recorded", every=0.2)
