@@ -440,6 +440,24 @@ async def test_a_read_that_a_close_began_and_ended_in_is_dropped() -> None:
 
 
 @in_fake_time
+async def test_a_symbol_whose_read_was_dropped_is_read_again_soon() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")))
+    await stage.sweep()
+    stage.shelf.list_takes = 3
+    stage.hold(BTC, "0.4")
+    async with serving(stage):
+        sweep = asyncio.create_task(stage.sweep())
+        await asyncio.sleep(1)
+        async with stage.locks.held([symbol_key(BTC)]):
+            await asyncio.sleep(1)
+        await sweep
+        assert not stage.is_altered(one)
+        await asyncio.sleep(3)
+    assert stage.is_altered(one)
+
+
+@in_fake_time
 async def test_a_change_seen_while_a_symbol_is_locked_is_compared_afterwards() -> None:
     stage = Compares()
     one = await stage.record(position(component("1")))
