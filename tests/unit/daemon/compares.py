@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -190,3 +191,16 @@ class Compares:
 
     def _pnl(self) -> list[PnlWrite]:
         return [PnlWrite(p, None, now()) for p in self.portfolio.positions]
+
+
+@asynccontextmanager
+async def serving(compares: Compares) -> AsyncIterator[None]:
+    """With the loop of the event path running."""
+    task = asyncio.create_task(compares.reconciler.run_rechecks())
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    assert task.cancelled(), task.exception()

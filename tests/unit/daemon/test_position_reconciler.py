@@ -3,52 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.events import (
-    AccountEvent,
-    AccountFeedDown,
-    AccountFeedUp,
-    FillSeen,
-    HoldingSeen,
-)
 from positiond.daemon.domain.model import DeviationKind, Verdict
-from positiond.daemon.domain.verdict import Reading
 
 from ...builders import (
     ACCOUNT,
     BTC,
     ETH,
     NOON,
-    OTHER_ACCOUNT,
     SHORT,
     component,
-    fill,
     position,
     symbol_key,
 )
-from .compares import Compares
+from .compares import Compares, serving
 from .fake_time import in_fake_time, now
 
 IN_SYNC, ALTERED, UNVERIFIED = Verdict.IN_SYNC, Verdict.ALTERED, Verdict.UNVERIFIED
-
-
-@asynccontextmanager
-async def serving(compares: Compares) -> AsyncIterator[None]:
-    """With the loop of the event path running."""
-    task = asyncio.create_task(compares.reconciler.run_rechecks())
-    await asyncio.sleep(0)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    assert task.cancelled(), task.exception()
 
 
 # --- the sweep ------------------------------------------------------------------------------
@@ -269,232 +243,3 @@ async def test_a_sweep_that_outlasts_its_interval_skips_and_counts() -> None:
     assert (stage.reconciler.sweeps, stage.reconciler.overlaps) == (2, 2)
     sweeps.cancel()
     await asyncio.wait({sweeps})
-
-
-# --- the event path -------------------------------------------------------------------------
-
-
-async def told(stage: Compares, *events: AccountEvent) -> int:
-    """How many symbol queries the events lead to."""
-    before = len(stage.shelf.queries)
-    async with serving(stage):
-        for event in events:
-            stage.reconciler.on_account(event)
-        await asyncio.sleep(15)
-    return len(stage.shelf.queries) - before
-
-
-@in_fake_time
-async def test_a_push_that_changes_size_is_asked_about_once_it_is_quiet() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    async with serving(stage):
-        began = now()
-        row = stage.hold(BTC, "0.4")
-        stage.reconciler.on_account(HoldingSeen(ACCOUNT, row))
-        await asyncio.sleep(1.9)
-        assert stage.shelf.queries == []
-        await asyncio.sleep(0.3)
-        assert (stage.shelf.queries, stage.is_altered(one)) == ([BTC], True)
-        assert now() - began < timedelta(seconds=5)
-
-
-@in_fake_time
-async def test_a_push_without_a_change_of_size_does_nothing() -> None:
-    stage = Compares()
-    await stage.record(position(component("1")))
-    await stage.sweep()
-    row = replace(stage.shelf.row(BTC), seq=99, updated_at=now())
-    assert await told(stage, HoldingSeen(ACCOUNT, row)) == 0
-
-
-@in_fake_time
-async def test_funding_does_nothing_and_a_trade_asks() -> None:
-    stage = Compares()
-    await stage.record(position(component("1")))
-    await stage.sweep()
-    funding = fill(exec_type="Funding", changes_size=False)
-    assert await told(stage, FillSeen(ACCOUNT, funding)) == 0
-    assert await told(stage, FillSeen(ACCOUNT, fill())) == 1
-
-
-@in_fake_time
-async def test_events_of_symbols_and_accounts_without_positions_are_ignored() -> None:
-    stage = Compares()
-    await stage.record(position(component("1")))
-    await stage.sweep()
-    foreign = FillSeen(OTHER_ACCOUNT, fill())
-    unheld = FillSeen(ACCOUNT, fill(symbol="DOGEUSDT"))
-    assert await told(stage, foreign, unheld) == 0
-
-
-@in_fake_time
-async def test_a_burst_is_one_question_at_most_ten_seconds_after_it_began() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    async with serving(stage):
-        stage.hold(BTC, "0.4")
-        for _ in range(11):
-            stage.reconciler.on_account(FillSeen(ACCOUNT, fill()))
-            await asyncio.sleep(0.99)
-        assert (stage.shelf.queries, stage.is_altered(one)) == ([BTC], True)
-
-
-@in_fake_time
-async def test_after_a_failed_read_any_push_is_news() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    stage.shelf.failing |= {"USDT", BTC}
-    await stage.sweep()
-    stage.shelf.failing.clear()
-    assert await told(stage, HoldingSeen(ACCOUNT, stage.shelf.row(BTC))) == 1
-    assert stage.verdict(one) is IN_SYNC
-
-
-@in_fake_time
-async def test_a_stream_that_came_up_asks_for_everything() -> None:
-    stage = Compares()
-    pair = await stage.record(position(component("1"), component("2", SHORT, ETH)))
-    stage.hold(ETH, "-1")
-    async with serving(stage):
-        stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
-        await asyncio.sleep(0.2)
-    assert (stage.shelf.lists, stage.is_altered(pair)) == (["USDT"], True)
-
-
-@in_fake_time
-async def test_a_cut_stream_makes_doubt_until_the_compare_after_it_is_up_again() -> None:
-    stage = Compares()
-    pair = await stage.record(position(component("1"), component("2", SHORT, ETH)))
-    stage.flag(pair)
-    await stage.sweep()
-    stage.flag(pair)
-    stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "no pong"))
-    assert (stage.verdict(pair), stage.is_altered(pair)) == (UNVERIFIED, True)
-    assert stage.reason(pair) == "the private stream is down: no pong"
-    async with serving(stage):
-        stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
-        await asyncio.sleep(1)
-    assert (stage.verdict(pair), stage.is_altered(pair)) == (IN_SYNC, False)
-
-
-@in_fake_time
-async def test_only_a_verdict_that_turns_is_news_and_the_first_one_is_none() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    await stage.sweep()
-    assert stage.turned == []
-    stage.hold(BTC, "0.4")
-    await stage.sweep()
-    await stage.sweep()
-    assert stage.turned == [{one.id}]
-
-
-@in_fake_time
-async def test_an_event_read_that_fails_changes_no_flag() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    stage.hold(BTC, "0")
-    stage.shelf.failing.add(BTC)
-    await told(stage, FillSeen(ACCOUNT, fill()))
-    assert (stage.verdict(one), stage.is_altered(one)) == (UNVERIFIED, False)
-
-
-# --- beside closes, and one compare beside another ------------------------------------------
-
-
-@in_fake_time
-async def test_while_a_close_works_in_a_symbol_its_positions_keep_their_verdict() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1", of="a"), name="a"))
-    other = await stage.record(position(component("1", symbol=ETH, of="b"), name="b"))
-    await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]):
-        stage.hold(BTC, "0.3")
-        stage.hold(ETH, "0.3")
-        await stage.sweep()
-        assert (stage.verdict(one), stage.verdict(other)) == (IN_SYNC, ALTERED)
-        assert [d.bucket.symbol for d in stage.archive.written[-1].deviating] == [ETH]
-
-
-@in_fake_time
-async def test_a_read_that_a_close_began_and_ended_in_is_dropped() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    stage.shelf.list_takes = 10
-    sweep = asyncio.create_task(stage.sweep())
-    await asyncio.sleep(1)
-    async with stage.locks.held([symbol_key(BTC)]):
-        stage.hold(BTC, "0")
-        stage.portfolio.put(replace(one, components=(component("1", closed="1"),)))
-        stage.portfolio.readings[symbol_key(BTC)] = Reading((stage.shelf.row(BTC),), now())
-    await sweep
-    # The list said 1 where nothing is recorded any more: no verdict comes of that.
-    assert not stage.is_altered(one)
-    assert stage.portfolio.readings[symbol_key(BTC)].holdings[0].size == 0
-
-
-@in_fake_time
-async def test_a_symbol_whose_read_was_dropped_is_read_again_soon() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    stage.shelf.list_takes = 3
-    stage.hold(BTC, "0.4")
-    async with serving(stage):
-        sweep = asyncio.create_task(stage.sweep())
-        await asyncio.sleep(1)
-        async with stage.locks.held([symbol_key(BTC)]):
-            await asyncio.sleep(1)
-        await sweep
-        assert not stage.is_altered(one)
-        await asyncio.sleep(3)
-    assert stage.is_altered(one)
-
-
-@in_fake_time
-async def test_a_change_seen_while_a_symbol_is_locked_is_compared_afterwards() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    async with serving(stage):
-        async with stage.locks.held([symbol_key(BTC)]):
-            stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold(BTC, "0.4")))
-            await asyncio.sleep(20)
-            assert stage.shelf.queries == []
-        await asyncio.sleep(5)
-    assert stage.is_altered(one)
-
-
-@in_fake_time
-async def test_a_slow_sweep_never_puts_back_what_a_recheck_saw_later() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1")))
-    await stage.sweep()
-    async with serving(stage):
-        stage.shelf.list_takes = 8
-        sweep = asyncio.create_task(stage.sweep())
-        await asyncio.sleep(1)
-        stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold(BTC, "0.4")))
-        await asyncio.sleep(3)
-        assert stage.is_altered(one)
-        await sweep
-        assert (stage.verdict(one), stage.is_altered(one)) == (ALTERED, True)
-
-
-@in_fake_time
-async def test_a_recheck_judges_only_who_holds_the_symbol() -> None:
-    stage = Compares()
-    one = await stage.record(position(component("1", of="a"), name="a"))
-    other = await stage.record(position(component("1", symbol=ETH, of="b"), name="b"))
-    await stage.sweep()
-    stage.changed.clear()
-    stage.hold(BTC, "2")
-    await told(stage, FillSeen(ACCOUNT, fill()))
-    assert stage.changed == [{one.id}]
-    assert other.id not in stage.archive.written[-1].flags
