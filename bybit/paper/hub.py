@@ -15,7 +15,7 @@ from .encode import (
     position_frame_row,
     wallet_row,
 )
-from .encode_market import best_quote_data, ticker_frame_data
+from .encode_market import ticker_frame_data
 from .events import (
     Executed,
     OrderChanged,
@@ -26,6 +26,7 @@ from .events import (
     WalletChanged,
 )
 from .faults import FRAME_KINDS, FaultKind
+from .frames import SNAPSHOT_ONLY, book_frame, ticker_frame
 from .model import Uid
 from .prices import Quote
 from .venue import Venue
@@ -71,7 +72,7 @@ class Hub:
         now = self._venue.engine.now_ms
         if topic.startswith(TICKERS_PREFIX):
             data = self._tickers.setdefault((category, topic), ticker_frame_data(listed, now))
-            connection.send(_ticker_frame(topic, "snapshot", data, listed.seq, now))
+            connection.send(ticker_frame(topic, "snapshot", data, listed, now))
         else:
             connection.send(self._book_of(category, topic, listed, now))
 
@@ -132,11 +133,14 @@ class Hub:
         last = self._tickers.get((category, topic))
         if last is not None:
             data = ticker_frame_data(quote, at_ms)
-            delta = {name: value for name, value in data.items() if last[name] != value}
+            delta = {name: value for name, value in data.items() if last.get(name) != value}
             self._tickers[category, topic] = data
             if delta:
-                delta = {"symbol": symbol, **delta}
-                frame = _ticker_frame(topic, "delta", delta, quote.seq, at_ms)
+                whole = category in SNAPSHOT_ONLY
+                kind, shown = (
+                    ("snapshot", data) if whole else ("delta", {"symbol": symbol, **delta})
+                )
+                frame = ticker_frame(topic, kind, shown, quote, at_ms)
                 self._broadcast(category, topic, frame)
         topic = f"{BEST_QUOTE_PREFIX}{symbol}"
         if (category, topic) in self._books:
@@ -152,7 +156,7 @@ class Hub:
         if best != shown:
             update, sent_ms = update + 1, at_ms
         self._books[category, topic] = (best, update, sent_ms)
-        return _book_frame(topic, quote, update, at_ms)
+        return book_frame(topic, quote, update, at_ms)
 
     def _repeat_books(self, at_ms: int) -> None:
         for (category, topic), (best, update, sent_ms) in list(self._books.items()):
@@ -160,7 +164,7 @@ class Hub:
             if quote is None or at_ms - sent_ms < REPEAT_MS:
                 continue
             self._books[category, topic] = (best, update, at_ms)
-            self._broadcast(category, topic, _book_frame(topic, quote, update, at_ms))
+            self._broadcast(category, topic, book_frame(topic, quote, update, at_ms))
 
     def _broadcast(self, category: Category, topic: str, frame: str) -> None:
         symbol = topic.rpartition(".")[2]
@@ -250,19 +254,3 @@ def _rows_of(event: PrivateEvent) -> list[tuple[PrivateTopic, str, list[Row]]]:
             return [(PrivateTopic.WALLET, "", [wallet_row(valuation)])]
         case _:
             assert_never(event)
-
-
-def _ticker_frame(topic: str, kind: str, data: Mapping[str, Any], seq: int, at_ms: int) -> str:
-    frame = {"topic": topic, "type": kind, "data": data, "cs": seq, "ts": at_ms}
-    return orjson.dumps(frame).decode()
-
-
-def _book_frame(topic: str, quote: Quote, update: int, at_ms: int) -> str:
-    frame = {
-        "topic": topic,
-        "ts": at_ms,
-        "type": "snapshot",
-        "data": best_quote_data(quote, update),
-        "cts": at_ms,
-    }
-    return orjson.dumps(frame).decode()

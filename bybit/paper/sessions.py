@@ -16,7 +16,15 @@ from .model import Account
 MAX_ARGS_CHARS = 21_000
 MAX_SPOT_ARGS = 10
 TOPIC = re.compile(r"(tickers|orderbook\.(?:1|50|200|500|25|100))\.([A-Z0-9-]{2,40})")
-SERVED = frozenset({"tickers", "orderbook.1"})
+MAX_OPTION_ARGS = 2000  # on one connection
+_FUTURES = frozenset({"tickers", "orderbook.1"})
+# An option's best quote is in its ticker; orderbook.1 does not exist there.
+SERVED = {
+    Category.LINEAR: _FUTURES,
+    Category.INVERSE: _FUTURES,
+    Category.SPOT: _FUTURES,
+    Category.OPTION: frozenset({"tickers"}),
+}
 CATEGORISED = {
     PrivateTopic.POSITION: ("linear", "inverse", "option"),
     PrivateTopic.EXECUTION: ("linear", "inverse", "spot", "option"),
@@ -120,6 +128,7 @@ class PublicSession:
 
     def _subscribe_options(self, topics: Sequence[str]) -> Heard:
         good = [topic for topic in topics if self._fault_of(topic) is None]
+        good = good[: max(MAX_OPTION_ARGS - len(self.topics), 0)]
         failed = [topic for topic in topics if topic not in good]
         self.topics.update(good)
         reply = {
@@ -141,10 +150,7 @@ class PublicSession:
 
     def _fault_of(self, topic: str) -> str | None:
         found = TOPIC.fullmatch(topic)
-        if found is None or (self._category is not Category.OPTION and found[1] not in SERVED):
-            return f"error:handler not found,topic:{topic}"
-        # The categories without listed contracts accept any well-formed topic and stay silent.
-        if self._category is Category.LINEAR and not self._knows(found[2]):
+        if found is None or found[1] not in SERVED[self._category] or not self._knows(found[2]):
             return f"error:handler not found,topic:{topic}"
         if topic in self.topics:
             return f"error:already subscribed,topic:{topic}"

@@ -120,14 +120,6 @@ async def test_one_account_never_hears_of_another(
     assert not [f for f in stream.frames if "BTCUSDT" in str(f)]
 
 
-async def test_every_category_has_a_stream(alice: Client) -> None:
-    for category, symbol in (("inverse", "BTCUSD"), ("spot", "BTCUSDT"), ("option", "BTC-X")):
-        url = f"{alice.paper.url}/v5/public/{category}"
-        async with alice.http.ws_connect(url) as socket:
-            await socket.send_json({"op": "subscribe", "args": [f"tickers.{symbol}"]})
-            assert (await socket.receive_json(timeout=5))["success"] is True
-
-
 async def test_a_client_that_stays_silent_is_closed(http: aiohttp.ClientSession) -> None:
     async with (
         PaperServer(seed=1, idle_s=0.2) as paper,

@@ -9,8 +9,9 @@ from positiond.bybit.vocab import Category
 ACCOUNT = Account(Uid("1"), "", "key", "secret", False, 0)
 
 
-def public(category: Category) -> PublicSession:
-    return PublicSession(category, "c1", lambda: 1_760_000_000_000, lambda s: s == "BTCUSDT")
+def public(category: Category, *more: str) -> PublicSession:
+    listed = {"BTCUSDT", *more}
+    return PublicSession(category, "c1", lambda: 1_760_000_000_000, listed.__contains__)
 
 
 def private() -> PrivateSession:
@@ -74,7 +75,7 @@ def test_a_second_subscription_of_a_topic_is_refused() -> None:
 
 
 def test_options_list_what_failed_and_take_the_rest() -> None:
-    session = public(Category.OPTION)
+    session = public(Category.OPTION, "BTC-26DEC25-100000-C")
     heard = say(session, op="subscribe", args=["tickers.BTC-26DEC25-100000-C", "nonsense"])
     (reply,) = heard.replies
     assert reply == {
@@ -89,9 +90,27 @@ def test_options_list_what_failed_and_take_the_rest() -> None:
 
 
 def test_spot_takes_ten_topics_in_one_request_and_no_more() -> None:
-    topics = [f"tickers.A{n}USDT" for n in range(11)]
-    assert say(public(Category.SPOT), op="subscribe", args=topics[:10]).replies[0]["success"]
-    assert not say(public(Category.SPOT), op="subscribe", args=topics).replies[0]["success"]
+    symbols = [f"A{n}USDT" for n in range(11)]
+    topics = [f"tickers.{symbol}" for symbol in symbols]
+    session = public(Category.SPOT, *symbols)
+    assert say(session, op="subscribe", args=topics[:10]).replies[0]["success"]
+    session = public(Category.SPOT, *symbols)
+    assert not say(session, op="subscribe", args=topics).replies[0]["success"]
+
+
+def test_an_option_connection_takes_2000_topics() -> None:
+    symbols = [f"BTC-26DEC25-{n}-C" for n in range(2001)]
+    topics = [f"tickers.{symbol}" for symbol in symbols]
+    session = public(Category.OPTION, *symbols)
+    assert say(session, op="subscribe", args=topics[:1999]).replies[0]["success"]
+    (reply,) = say(session, op="subscribe", args=topics[1999:]).replies
+    assert reply["data"] == {"failTopics": topics[2000:], "successTopics": topics[1999:2000]}
+
+
+@pytest.mark.parametrize("topic", ["orderbook.1.BTCUSDT", "tickers.NEVER"])
+def test_an_option_connection_knows_neither_orderbook_1_nor_unlisted_symbols(topic: str) -> None:
+    (reply,) = say(public(Category.OPTION), op="subscribe", args=[topic]).replies
+    assert reply["data"] == {"failTopics": [topic], "successTopics": []}
 
 
 def test_nothing_private_is_told_before_authentication() -> None:
