@@ -25,6 +25,7 @@ from .sessions import PrivateSession, PublicSession, Session
 from .venue import Venue
 from .verify import verify_stream
 
+WRITE_AT = 16 * 1024  # bytes after which a reader need not wait for the rest of the round
 MAX_BEHIND = 8 * 1024 * 1024  # bytes that may wait for a slow reader
 MAX_MESSAGE = 64 * 1024
 IDLE_S = 600.0
@@ -44,11 +45,16 @@ class Client:
         self._socket = socket
         self._transport = transport
         self._frames: list[bytes] = []
+        self._gathered = 0
 
     def send(self, text: str) -> None:
+        frame = framed(text)
         if not self._frames:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._frames.append(framed(text))
+        self._frames.append(frame)
+        self._gathered += len(frame)
+        if self._gathered >= WRITE_AT:
+            self._flush()
 
     def cut(self) -> None:
         """Ends the connection without a close frame, as a lost line would."""
@@ -62,6 +68,7 @@ class Client:
         """Writes what came together; nothing may follow a close frame."""
         data = b"".join(self._frames)
         self._frames.clear()
+        self._gathered = 0
         transport = self._transport
         if transport is None or transport.is_closing() or self._socket.closed:
             return

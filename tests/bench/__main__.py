@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
-from tests.bench import acceptance, fan_out, order_delay, push, tick_path
+from tests.bench import acceptance, fan_out, load, order_delay, push, tick_path
 from tests.bench.table import Table, machine
 
 BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
@@ -20,21 +20,25 @@ BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
     "send": order_delay.run,
     "fan-out": fan_out.run,
     "push": push.run,
+    "load": load.run,
 }
+# Run only when named.
+QUICK: Mapping[str, Callable[[], Awaitable[Table]]] = {"load-quick": load.run_quick}
 
 
 def main() -> None:
+    known = {**BENCHMARKS, **QUICK}
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     names = parser.parse_args().names
-    if unknown := sorted(set(names) - BENCHMARKS.keys()):
+    if unknown := sorted(set(names) - known.keys()):
         parser.error(f"no such benchmark: {', '.join(unknown)}")
     logs.configure(LogConfig(level="error", format="console"))
     print(machine())
     began = time.monotonic()
     for name in names or BENCHMARKS:
         gc.collect()
-        print(asyncio.run(_table(BENCHMARKS[name])).text(), flush=True)
+        print(asyncio.run(_table(known[name])).text(), flush=True)
     print(f"{time.monotonic() - began:.0f} s")
 
 
