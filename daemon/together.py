@@ -15,6 +15,7 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run all at once, results in order; on the first failure the others are cancelled.
 
     A PositiondError comes out bare, so that callers handle it as they would without concurrency.
+    A caller that was cancelled meanwhile stays cancelled, whatever else failed.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -23,8 +24,20 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         expected, others = errors.split(PositiondError)
         if others is not None or expected is None:
             raise
+        heed_cancellation()
         raise _first(expected) from errors
     return [task.result() for task in tasks]
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError where a task group handed on its errors in place of a cancellation.
+
+    A group that is cancelled while one of its tasks fails raises the failure alone (Python 3.11):
+    whoever handles that and goes on would run for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -39,6 +39,7 @@ from .pulse import Pulse
 from .recorder import Recorder
 from .supervise import Loop, endless, first_errors
 from .timing import Timing, utc_now
+from .together import heed_cancellation
 from .tracker import Tracker
 from .trade_closer import TradeCloser
 
@@ -137,6 +138,8 @@ class Daemon:
                 _log.warning("the database is not usable", reason=self.board.store_trouble)
             finally:
                 self.board.leads = False
+            # Stopped while the database went away: both came out as one error of the loops.
+            heed_cancellation()
             await self._timing.sleep(backoff.next())
 
     async def _term(self) -> None:

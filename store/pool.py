@@ -52,12 +52,24 @@ def translated() -> Iterator[None]:
         # The driver's text may repeat the URL, and that may hold a password.
         raise ConfigError("database-url", "the database URL is not valid") from error
     except _UNAVAILABLE as error:
+        _heed_cancellation(error)
         raise unavailable(error) from error
     except asyncpg.InterfaceError as error:
+        _heed_cancellation(error)
         # "connection is closed", "pool is closing": the driver has no class of its own for these.
         if "clos" not in str(error):
             raise
         raise unavailable(error) from error
+
+
+def _heed_cancellation(error: BaseException) -> None:
+    """The rollback of a statement that was cut off may fail too: being cancelled goes first.
+
+    Our loops outlive a database that does not answer; they must not outlive their cancellation.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
