@@ -19,13 +19,7 @@ from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
 from .domain.errors import PositiondError
-from .domain.events import (
-    AccountEvent,
-    AccountFeedDown,
-    AccountFeedUp,
-    FillSeen,
-    HoldingSeen,
-)
+from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
 from .domain.model import (
     AccountId,
     Category,
@@ -40,6 +34,7 @@ from .domain.ports import AccountExchange, DeviationRecord, PnlWrite, Positions,
 from .domain.quiet import QuietWindow
 from .domain.schedule import next_sweep
 from .domain.verdict import Judgement, PositionSync, Reading, judge
+from .retries import Retries
 from .timing import Timing
 
 _log = structlog.get_logger(__name__)
@@ -93,6 +88,7 @@ class PositionReconciler:
         self._wake = asyncio.Event()
         self._settling = asyncio.Lock()
         self._unread: set[AccountId] = set()
+        self._retries = Retries()
         self._turns = 0
         self._newest: dict[SymbolKey, int] = {}
         self.last_sweep_at: datetime | None = None
@@ -176,6 +172,7 @@ class PositionReconciler:
         while True:
             self._timing.beat("rechecks")
             await self._wait_for_work()
+            self._unread |= self._retries.take_due(self._timing.now())
             if self._unread:
                 accounts, self._unread = self._unread, set()
                 await self._reconcile_accounts(accounts)
@@ -347,6 +344,9 @@ class PositionReconciler:
                     self.recheck(symbol)
                 return
             self._show(judgement)
+        # Without a connection there is nothing to ask; its return asks for a full compare.
+        if account_id in self._exchanges:
+            self._retries.plan(self._portfolio, account_id, self._timing.now())
 
     async def _store(self, judgement: Judgement, fresh: Mapping[SymbolKey, Reading]) -> None:
         deviating = {

@@ -221,8 +221,6 @@ async def test_position_reads_that_fail_make_unverified_leave_the_flag_and_recov
     assert "BTCUSDT" in shown["verdict_reason"]
     assert await fired(paper.url, broken) >= 1
     await control(paper.url, "DELETE", "faults")
-    # A cut is always followed by a full compare.
-    await control(paper.url, "POST", "cut")
     (leg,) = (await altered(trader, position))["components"]
     assert leg["difference"] == "-0.1"
 
