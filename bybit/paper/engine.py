@@ -8,7 +8,7 @@ the books before it returns; a restart matches what was accepted and not yet mat
 
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -38,7 +38,7 @@ from .events import (
 from .instruments import MAKER_FEE, TAKER_FEE
 from .model import ZERO, Order, OrderId, Position, Uid
 from .orders import Forced, forced_order, ordered
-from .prices import Market
+from .prices import Market, Quote
 from .refusals import nothing_to_reduce, order_not_found
 from .rules import OrderRequest
 from .schedule import Deed, Schedule
@@ -107,6 +107,12 @@ class Engine:
         quotes = self.market.pin(category, symbol, mark)
         self._tell(QuotesChanged(tuple(quotes)))
         self._fill_resting({quote.instrument.key for quote in quotes})
+
+    def show(self, quotes: Iterable[Quote]) -> None:
+        """Tells quotes that another source put into the market, and fills what they reach."""
+        shown = tuple(quotes)
+        self._tell(QuotesChanged(shown))
+        self._fill_resting({quote.instrument.key for quote in shown})
 
     # Orders
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .addresses import REQUESTS
+from .listing import default_listing
+from .replay import Recording, ReplayError
 
 KEY_ENV = "POSITIOND_PAPER_KEY"
 SECRET_ENV = "POSITIOND_PAPER_SECRET"
@@ -21,6 +23,7 @@ TAKEN = (
     "fresh",
     "link_rule",
     "address_limit",
+    "replay",
     "tls_cert",
     "tls_key",
 )
@@ -45,6 +48,7 @@ class PaperOptions:
     fresh: bool = False
     link_rule: str = "day"
     address_limit: int = REQUESTS
+    replay: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
@@ -54,7 +58,7 @@ class PaperOptions:
     ) -> "PaperOptions":
         """From parsed arguments and the environment; raises OptionError."""
         if arguments.replay is not None:
-            raise OptionError("--replay is not available yet")
+            check_recording(arguments.replay)
         if (arguments.tls_cert is None) != (arguments.tls_key is None):
             raise OptionError("--tls-cert and --tls-key go together")
         if arguments.speed <= 0:
@@ -68,6 +72,14 @@ class PaperOptions:
         return cls(key=key, secret=secret, **{n: getattr(arguments, n) for n in TAKEN})
 
 
+def check_recording(path: Path) -> None:
+    """Raises OptionError with the number of the first bad line."""
+    try:
+        Recording(path, default_listing())
+    except ReplayError as error:
+        raise OptionError(str(error)) from error
+
+
 def add_paper_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb; `PaperOptions.of` reads them."""
     add = parser.add_argument
@@ -77,7 +89,12 @@ def add_paper_arguments(parser: argparse.ArgumentParser) -> None:
     add("--secret", default="", help=f"its throw-away secret (or {SECRET_ENV})")
     add("--seed", type=int, default=1, help="seed of prices, ids and delays")
     add("--speed", type=float, default=1.0, help="how fast prices move, 1 is life")
-    add("--replay", type=Path, metavar="FILE", help="play recorded prices (not available yet)")
+    add(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="play the prices of recorded public frames: JSON lines of ts, topic, frame",
+    )
     add("--clock", choices=("auto", "manual"), default="auto", help="manual: time only by steps")
     add("--data", type=Path, metavar="DIR", help="keep the books here (default: memory alone)")
     add("--fresh", action="store_true", help="start with empty books")

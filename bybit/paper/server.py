@@ -71,11 +71,13 @@ class PaperServer:
         tls: ssl.SSLContext | None = None,
         idle_s: float = IDLE_S,
         address_limit: int = REQUESTS,
+        replay: Path | None = None,
     ) -> None:
         self._data_dir, self._fresh = data_dir, fresh
         self._host, self._port, self._tls = host, port, tls
         self._seed, self._clock, self._speed = seed, ClockKind(clock), speed
         self._link_rule, self._idle_s, self._address_limit = link_rule, idle_s, address_limit
+        self._replay = replay
         self._stack = AsyncExitStack()
         self.venue: Venue
         self.url = ""
@@ -104,6 +106,7 @@ class PaperServer:
                 speed=self._speed,
                 link_rule=self._link_rule,
                 address_limit=self._address_limit,
+                replay=self._replay,
             )
             stack.callback(self.venue.close)
             await self._listen(stack)
@@ -215,6 +218,7 @@ async def run_paper(options: PaperOptions, on_ready: Callable[[str], None] | Non
         speed=options.speed,
         link_rule=LinkRule(options.link_rule),
         address_limit=options.address_limit,
+        replay=options.replay,
         tls=tls,
     )
     async with server:

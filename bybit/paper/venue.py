@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 
 from ..vocab import Category
 from .addresses import REQUESTS, Addresses
 from .admission import LinkRule
 from .books import Books
-from .engine import Engine
+from .engine import TICK_MS, Engine
 from .events import Told
 from .faults import DEPTH_KINDS, FaultBoard, FaultKind
 from .ledger import Ledger
@@ -24,6 +25,7 @@ from .listing import default_listing
 from .model import Account, Order, Position, Uid, Wallet
 from .prices import Market
 from .refusals import Refused
+from .replay import Player, Recording, Show
 from .seeded import api_key, api_secret
 
 MANUAL_START_MS = 1_760_000_000_000
@@ -50,6 +52,7 @@ class Venue:
         speed: float = 1.0,
         link_rule: LinkRule = LinkRule.DAY,
         address_limit: int = REQUESTS,
+        replay: Path | None = None,
     ) -> None:
         self.seed = seed
         self.clock = clock
@@ -77,6 +80,10 @@ class Venue:
         )
         self.engine.exact = clock is ClockKind.MANUAL
         self.engine.depth_for = self._depth_for
+        if replay is not None:
+            recording = Recording(replay, self.market.listing)
+            self._show = Show(self.market, Player(recording, speed))
+            self._play(0)
 
     @property
     def is_manual(self) -> bool:
@@ -121,6 +128,12 @@ class Venue:
         outbox, self.engine.outbox = self.engine.outbox, []
         for told in outbox:
             self.listener(told)
+
+    def _play(self, milliseconds: int) -> None:
+        """Shows what the recording has of this much time, and goes on with the next tick."""
+        self.engine.later(TICK_MS, lambda: self._play(TICK_MS))
+        if not self.engine.paused:
+            self.engine.show(self._show.play(milliseconds))
 
     def _store_prices(self, *, clean: bool = False) -> None:
         self._prices_ms = now_ms = self.engine.now_ms
