@@ -6,8 +6,8 @@ The file holds one JSON object a line, in the order of their times:
 
 with `"category"` where it is not linear. Prices are taken from `tickers.…` and `orderbook.1.…`;
 frames of other topics and of contracts that are not listed here are passed over. Times are
-kept relative to the first line and divided by `--speed`. Contracts that the file does not show
-stand still, and after the last line everything does.
+kept relative to the first line and divided by `--speed`. Contracts that the file shows stand
+still after its last line; the others go on by themselves from the price of their coin in it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,9 @@ from typing import Any
 import orjson
 
 from ..vocab import BEST_QUOTE_PREFIX, TICKERS_PREFIX, Category
+from .instruments import Key
 from .listing import Listing
+from .prices import Market, Quote
 
 # How the streams spell what a quote holds; option and spot have spellings of their own.
 SPELLINGS: Mapping[str, str] = {
@@ -43,6 +45,7 @@ SPELLINGS: Mapping[str, str] = {
     "highPrice24h": "high_24h",
     "lowPrice24h": "low_24h",
 }
+COIN_PRICES = (Category.LINEAR, Category.INVERSE)
 MUST_BE_ABOVE_0 = frozenset({"mark", "index", "last"})
 
 
@@ -106,6 +109,35 @@ class Player:
             due.append(self._next)
             self._next = next(self._moments, None)
         return due
+
+
+class Show:
+    """Plays a recording into a market, once at every call."""
+
+    def __init__(self, market: Market, player: Player) -> None:
+        self._market, self._player = market, player
+        self._coins: set[str] = set()
+
+    def play(self, milliseconds: int) -> list[Quote]:
+        """The quotes that the frames of this much more time changed, each once."""
+        shown: dict[Key, Quote] = {}
+        for moment in self._player.play(milliseconds):
+            for quote in self._shown(moment):
+                shown[quote.instrument.key] = quote
+        return list(shown.values())
+
+    def _shown(self, moment: Moment) -> list[Quote]:
+        values = dict(moment.values)
+        kin: list[Quote] = []
+        coin = self._market.listing.get(moment.category, moment.symbol).base
+        mark = values.get("mark")
+        if mark is not None and moment.category in COIN_PRICES and coin not in self._coins:
+            # What the file does not show goes on from the price of its coin in the file.
+            self._coins.add(coin)
+            kin = self._market.pin(moment.category, moment.symbol, mark)
+        if moment.category is Category.SPOT and "last" in values:
+            values["mark"] = values["last"]
+        return [*kin, self._market.show(moment.category, moment.symbol, **values)]
 
 
 def read_line(line: bytes, listing: Listing) -> Moment | None:
