@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from positiond.bybit.limits import (
+    ADDRESS_LIMIT,
     ADDRESS_PAUSE,
     AddressGate,
     Budgets,
@@ -61,6 +62,23 @@ def test_a_ban_of_the_address_holds_for_at_least_ten_minutes() -> None:
     now[0] = 100.0 + ADDRESS_PAUSE
     assert gate.pause_left == 0
     assert ADDRESS_PAUSE >= 600
+
+
+def test_requests_that_bunch_up_on_their_way_never_exceed_the_address_limit() -> None:
+    now = [0.0]
+    gate = AddressGate(lambda: now[0])
+    arrivals = []
+    while now[0] < 20:
+        if (wait := gate.wait(urgent=True)) > 0:
+            now[0] += wait
+            continue
+        gate.stamp()
+        # Every other one arrives up to half a second late.
+        arrivals.append(now[0] + (0.49 if len(arrivals) % 2 else 0.0))
+        now[0] += 0.001
+    arrivals.sort()
+    for first, arrival in enumerate(arrivals):
+        assert sum(1 for other in arrivals[first:] if other < arrival + 5) <= ADDRESS_LIMIT
 
 
 def test_linear_and_inverse_share_a_budget_and_keys_do_not() -> None:
