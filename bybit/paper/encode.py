@@ -7,7 +7,7 @@ wire in one of the two shows.
 from decimal import Decimal
 from typing import Any
 
-from ..vocab import FLAT_SIDE, AccountType, ExecType
+from ..vocab import FLAT_SIDE, AccountType, Category, ExecType
 from .model import ZERO, ClosedPnl, Execution, Order, Position
 from .netting import average, money
 from .valuation import MAINTENANCE_RATE, CoinValue, Valuation, unrealised
@@ -20,7 +20,7 @@ def text(number: Decimal) -> str:
 
 
 def order_row(order: Order) -> Row:
-    """As in order/realtime and order/history."""
+    """As in order/realtime."""
     avg = text(average(order.cum_value, order.cum_qty)) if order.cum_qty else ""
     fees = {order.fee_coin: text(order.cum_fee)} if order.cum_qty else {}
     return {
@@ -75,15 +75,23 @@ def order_row(order: Order) -> Row:
     }
 
 
+def closed_order_row(order: Order) -> Row:
+    """As in order/history."""
+    return {**order_row(order), "extraFees": ""}
+
+
 def order_frame_row(order: Order) -> Row:
-    """As pushed on `order`."""
+    """As pushed on `order`; createType is a contract's alone there."""
+    row = order_row(order)
+    if order.category in (Category.SPOT, Category.OPTION):
+        del row["createType"]
     extra = {
         "category": order.category,
         "closedPnl": text(order.closed_pnl),
         "feeCurrency": "",
         "parentOrderLinkId": "",
     }
-    return {**order_row(order), **extra}
+    return {**row, **extra}
 
 
 def execution_row(row: Execution) -> Row:
@@ -131,7 +139,9 @@ def execution_frame_row(row: Execution) -> Row:
         "marketUnit": "",
         "indexPrice": "",
     }
-    return {**execution_row(row), **extra}
+    shown = execution_row(row)
+    del shown["execFeeV2"]
+    return {**shown, **extra}
 
 
 def fast_execution_row(row: Execution) -> Row | None:

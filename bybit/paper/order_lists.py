@@ -1,10 +1,10 @@
 """REST paths that list orders and executions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..vocab import Category, OrderStatus, Path
 from .calls import Call, Endpoint, Reply, page, time_span
-from .encode import execution_row, order_row
+from .encode import Row, closed_order_row, execution_row, order_row
 from .model import ZERO, Order
 from .order_lookup import has_id, order_by_id, selected
 from .refusals import missing_filter
@@ -30,7 +30,7 @@ def realtime(call: Call) -> Reply:
         closed = call.text("openOnly") == "1"
         source = books.recently_closed(uid, category) if closed else books.orders_of(uid)
         rows = [o for o in source if o.category is category and keep(o) and (closed or o.is_open)]
-    return _order_page(call, category, rows)
+    return _order_page(call, category, rows, order_row)
 
 
 def history(call: Call) -> Reply:
@@ -53,7 +53,7 @@ def history(call: Call) -> Reply:
             and start <= o.created_ms <= end
             and status in ("", o.status)
         ]
-    return _order_page(call, category, [o for o in rows if _in_history(o, now)])
+    return _order_page(call, category, [o for o in rows if _in_history(o, now)], closed_order_row)
 
 
 def _in_history(order: Order, now_ms: int) -> bool:
@@ -63,12 +63,14 @@ def _in_history(order: Order, now_ms: int) -> bool:
     return not unfilled or now_ms - order.updated_ms <= DAY_MS
 
 
-def _order_page(call: Call, category: Category, rows: Sequence[Order]) -> Reply:
+def _order_page(
+    call: Call, category: Category, rows: Sequence[Order], encode: Callable[[Order], Row]
+) -> Reply:
     found = page(call, rows, lambda o: o.order_id, default=20, most=50, eager=True)
     return Reply(
         {
             "category": category,
-            "list": [order_row(o) for o in found.rows],
+            "list": [encode(o) for o in found.rows],
             "nextPageCursor": found.cursor,
         }
     )

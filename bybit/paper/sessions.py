@@ -162,14 +162,11 @@ class PublicSession:
         return {**self._ack(request.op, request.req_id), "ret_msg": "pong"}
 
     def _ack(self, op: str, req_id: str | None, error: str = "") -> Mapping[str, Any]:
-        good = "subscribe" if self._category is Category.SPOT and op == Op.SUBSCRIBE else ""
-        return {
-            "success": not error,
-            "ret_msg": error or good,
-            "conn_id": self._conn_id,
-            "req_id": req_id or "",
-            "op": op,
-        }
+        spot = self._category is Category.SPOT
+        good = "subscribe" if spot and op == Op.SUBSCRIBE else ""
+        ack = {"success": not error, "ret_msg": error or good, "conn_id": self._conn_id, "op": op}
+        # Spot leaves an id out that was not sent; the others show an empty one.
+        return ack if spot and req_id is None else {**ack, "req_id": req_id or ""}
 
 
 class PrivateSession:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from positiond.bybit.paper.ledger import FILE_NAME
+from positiond.bybit.paper.model import Uid
 from positiond.bybit.paper.server import PaperAccount, PaperServer
 
 from .client import Client, Stream
@@ -21,8 +22,9 @@ SYMBOLS = {
     "linear": ("BTCUSDT", "1000PEPEUSDT", "ETHPERP"),
     "inverse": ("BTCUSD", "ETHUSD"),
     "spot": ("BTCUSDT", "ETHUSDT"),
-    "option": ("BTC-17OCT25-100000-C-USDT", "BTC-17OCT25-105000-P"),
+    "option": ("BTC-31OCT25-100000-P-USDT", "ETH-31OCT25-3800-P"),
 }
+KEY, SECRET = "k" * 18, "s" * 36
 QTY = {
     "BTCUSDT": "0.013",
     "1000PEPEUSDT": "120000",
@@ -56,7 +58,7 @@ def script(seed: int, count: int) -> list[Action]:
                 path = rng.choice(("order/realtime", "execution/list", "position/list"))
                 actions.append(("GET", f"/v5/{path}", at))
             case "time":
-                actions.append(("POST", f"/_paper/{rng.choice(('funding', 'settle'))}", at))
+                actions.append(_of_the_venue(rng, at))
             case _:
                 ms = rng.choice((1, 7, 30, 250, 1900))
                 actions.append(("POST", "/_paper/step", {"ms": ms}))
@@ -73,6 +75,14 @@ def _order(rng: random.Random, symbol: str, n: int) -> dict[str, Any]:
     return order | {"orderType": "Market"}
 
 
+def _of_the_venue(rng: random.Random, at: dict[str, Any]) -> Action:
+    """What no client asks for: a price out of the blue, a position taken away."""
+    if rng.random() < 0.5:
+        mark = str(rng.randrange(95_000, 106_000))
+        return "POST", "/_paper/price", {"symbol": "BTCUSDT", "mark": mark}
+    return "POST", f"/_paper/{rng.choice(('adl', 'liquidate'))}", at | {"account": KEY}
+
+
 class Run:
     """One exchange, its only client, and all that was seen so far."""
 
@@ -85,9 +95,8 @@ class Run:
     @asynccontextmanager
     async def up(self, *, same_ids: bool) -> AsyncIterator["Session"]:
         async with PaperServer(seed=SEED, clock="manual", data_dir=self.directory) as paper:
-            held = {"key": "k" * 18, "secret": "s" * 36, "balances": BALANCES}
-            client = Client(self._http, paper, PaperAccount("", held["key"], held["secret"]))  # type: ignore[arg-type]  # the uid is not needed
-            await client.control("POST", "accounts", **held)
+            client = Client(self._http, paper, PaperAccount(Uid(""), KEY, SECRET))
+            await client.control("POST", "accounts", key=KEY, secret=SECRET, balances=BALANCES)
             yield Session(self, client, same_ids=same_ids)
 
     def kept(self) -> list[tuple[str, str, bytes]]:
