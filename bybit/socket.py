@@ -69,9 +69,29 @@ async def converse(
     Setting `wake` makes whatever the session has to say go out at once. An error that `deliver`
     raises passes through: StreamCut ends the stream, any other is not ours to hide.
     """
+    for event in session.start(monotonic()):
+        deliver(event)
+    # In a task of its own: a group that is cancelled while one of its tasks fails raises the
+    # failure alone (Python 3.11), and whoever reconnects after it would never stop.
+    both = asyncio.create_task(_both_ways(connection, session, wake, monotonic, deliver))
     try:
-        for event in session.start(monotonic()):
-            deliver(event)
+        await both
+    except StreamCut:
+        caller = asyncio.current_task()
+        if caller is not None and caller.cancelling():
+            raise asyncio.CancelledError from None
+        raise
+    raise AssertionError("reading and writing never return")
+
+
+async def _both_ways(
+    connection: ClientConnection,
+    session: StreamSession,
+    wake: asyncio.Event,
+    monotonic: Callable[[], float],
+    deliver: Callable[[SessionEvent], None],
+) -> None:
+    try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_read(connection, session, wake, monotonic, deliver))
             tasks.create_task(_write(connection, session, wake, monotonic, deliver))
@@ -81,7 +101,6 @@ async def converse(
             raise
         # A group cannot be retried by its kind: hand on the cut itself. The tasks' group is flat.
         raise cuts.exceptions[0] from None
-    raise AssertionError("reading and writing never return")
 
 
 async def _read(

@@ -18,26 +18,37 @@ async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     A caller that was cancelled meanwhile stays cancelled, whatever else failed.
     """
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
+        return await apart(_grouped(works))
     except BaseExceptionGroup as errors:
         expected, others = errors.split(PositiondError)
         if others is not None or expected is None:
             raise
-        heed_cancellation()
         raise _first(expected) from errors
-    return [task.result() for task in tasks]
 
 
-def heed_cancellation() -> None:
-    """Raise CancelledError where a task group handed on its errors in place of a cancellation.
+async def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that ends in a task group, for a caller that handles its errors and goes on.
 
-    A group that is cancelled while one of its tasks fails raises the failure alone (Python 3.11):
-    whoever handles that and goes on would run for ever.
+    A group that is cancelled while one of its tasks fails raises the failure alone, and one whose
+    tasks fail leaves its own task counted as being cancelled (both Python 3.11). The one lets the
+    caller outlive its cancellation, the other makes it see one where there was none. In a task of
+    its own the count ends with it, so that the caller's tells the truth.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    task = asyncio.create_task(work)
+    try:
+        # Being cancelled here cancels the task and waits for its end: it is never left behind.
+        return await task
+    except (Exception, BaseExceptionGroup):
+        caller = asyncio.current_task()
+        if caller is not None and caller.cancelling():
+            raise asyncio.CancelledError from None
+        raise
+
+
+async def _grouped(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+    return [task.result() for task in tasks]
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -39,7 +39,7 @@ from .pulse import Pulse
 from .recorder import Recorder
 from .supervise import Loop, endless, first_errors
 from .timing import Timing, utc_now
-from .together import heed_cancellation
+from .together import apart
 from .tracker import Tracker
 from .trade_closer import TradeCloser
 
@@ -132,14 +132,12 @@ class Daemon:
                     backoff.reset()
                     self.board.leads = True
                     _log.info("leading", epoch=epoch)
-                    await self._term()
+                    await apart(self._term())
             except* StoreUnavailable as errors:
                 self.board.store_trouble = str(first_errors(errors)[0])
                 _log.warning("the database is not usable", reason=self.board.store_trouble)
             finally:
                 self.board.leads = False
-            # Stopped while the database went away: both came out as one error of the loops.
-            heed_cancellation()
             await self._timing.sleep(backoff.next())
 
     async def _term(self) -> None:
