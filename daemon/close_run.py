@@ -99,8 +99,7 @@ class CloseRun:
         request = await self._c.closes.request(self._request.id)
         if request is None or not request.state.is_open:
             # Cancelled meanwhile, or it ended and the reply to our own commit was lost.
-            self._request = request or replace(self._request, state=RequestState.CANCELLED)
-            self._c.ended(self._request, await self._c.positions.load(self._position.id))
+            await self._tell_end(request or replace(self._request, state=RequestState.CANCELLED))
             return
         self._request = request
         self._signed.clear()
@@ -345,11 +344,16 @@ class CloseRun:
             dust=dust or {},
             now=now,
         )
-        self._request = replace(
-            self._request, state=new, code=code, detail=detail, legs=legs, ended_at=now
-        )
         _log.info("close ended", close=str(self._request.id), state=new.value, code=code)
-        self._c.ended(self._request, await self._c.positions.load(self._position.id))
+        await self._tell_end(
+            replace(self._request, state=new, code=code, detail=detail, legs=legs, ended_at=now)
+        )
+
+    async def _tell_end(self, ended: CloseRequest) -> None:
+        # Read first: while this fails the request counts as open here, and is looked at again.
+        position = await self._c.positions.load(self._position.id)
+        self._request = ended
+        self._c.ended(ended, position)
 
     # --- small change -----------------------------------------------------------------------
 

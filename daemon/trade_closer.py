@@ -70,9 +70,14 @@ class TradeCloser:
 
     async def close_position(self, request: CloseRequest) -> None:
         """Close one position by one request: reduce-only, own share only, to a verified end."""
-        position = self._closing.portfolio.positions.get(request.position_id)
-        if position is None:
+        # From the store, which froze the legs with the request: what is in memory may lag behind
+        # rows written straight into the tables, and a leg unknown here would stay open unseen.
+        try:
             position = await self._closing.positions.load(request.position_id)
+        except PositiondError as error:
+            # Begun again with the next look at the open requests.
+            _log.warning("the position of a close was not read", code=error.code)
+            return
         if position is None:
             _log.error("a close request has no position", close=str(request.id))
             return
