@@ -77,7 +77,8 @@ async def test_somebody_else_s_positions_closes_and_accounts_are_not_there(
 async def test_a_stream_tells_nobody_of_somebody_else_s_positions(
     world: World, trader: Trader, bob: Trader
 ) -> None:
-    async with following(bob.http) as live:
+    # Alice watches, too: only then is anything told of her position at all.
+    async with following(trader.http), following(bob.http) as live:
         position = await trader.record("a", world.holds(trader.paper, "BTCUSDT", "Buy", "0.5"))
         await trader.post(f"/api/positions/{position['id']}/close")
         await trader.until(str(position["id"]), lambda p: p["status"] == "CLOSED", 15, "CLOSED")
