@@ -15,7 +15,7 @@ import structlog
 
 from .backoff import Backoff
 from .close_inbox import Inbox, Inboxes
-from .domain.absence import AbsenceProof, ended_unfilled
+from .domain.absence import EMPTY_FOR, SILENT_FOR, AbsenceProof, ended_unfilled
 from .domain.closing import OrderEvent, next_order_state
 from .domain.errors import PositiondError
 from .domain.model import ZERO, ComponentId, Fill, OrderReport
@@ -41,6 +41,7 @@ _log = structlog.get_logger(__name__)
 _STREAM_FIRST: Final = 1.0
 _LOOK_AGAIN_AT_MOST: Final = 5.0
 _SHORTEST_WAIT: Final = 0.2
+_USUAL_WAIT: Final = 1.5
 # Our measured server time may run a little ahead of the stamps on executions.
 _CLOCK_SLACK: Final = timedelta(seconds=2)
 
@@ -88,9 +89,17 @@ class OrderSettler:
             if not isinstance(outcome, NotExecuted):
                 return order
             self._note(f"{order.bucket.symbol}: {outcome.detail}")
-            wait = (outcome.retry_at - self._timing.now()).total_seconds()
-            await self._timing.sleep(max(wait, _SHORTEST_WAIT))
+            await self._timing.sleep(await self._seconds_until(outcome.retry_at))
             signed = None
+
+    async def _seconds_until(self, retry_at: datetime) -> float:
+        """By server time, as `retry_at` is: this machine's own clock may be hours off."""
+        try:
+            wait = (retry_at - await self._exchange.server_now()).total_seconds()
+        except PositiondError:
+            # The server's time is not known just now: the next signature asks for it again.
+            return _USUAL_WAIT
+        return max(wait, _SHORTEST_WAIT)
 
     async def _sign_again(self, order: CloseOrder) -> tuple[CloseOrder, SignedOrder | None]:
         """A fresh signature, stored before it is used; None when the order must not go any more."""
@@ -139,12 +148,17 @@ class OrderSettler:
             return order
         # The same id and the same frozen quantity, signed and stored anew (rule 7).
         order = await self.send(_moved(order, OrderEvent.RESEND), None)
-        return order if order.state.is_settled else await self._until_settled(order)
+        if order.state.is_settled:
+            return order
+        # A refusal as a duplicate would mean that it exists: its silence has to last longer.
+        return await self._until_settled(order, empty_for=SILENT_FOR)
 
-    async def _until_settled(self, order: CloseOrder) -> CloseOrder:
+    async def _until_settled(
+        self, order: CloseOrder, empty_for: timedelta = EMPTY_FOR
+    ) -> CloseOrder:
         inbox = self._inboxes[order.link_id]
-        dies_at = order.dies_at or order.created_at
-        proof, backoff = AbsenceProof(dies_at), Backoff(first=0.5, most=_LOOK_AGAIN_AT_MOST)
+        proof = AbsenceProof(order.dies_at or order.created_at, empty_for)
+        backoff = Backoff(first=0.5, most=_LOOK_AGAIN_AT_MOST)
         pause = _STREAM_FIRST
         while True:
             report = await self._streamed(inbox, pause)
@@ -210,7 +224,8 @@ class OrderSettler:
         self, order: CloseOrder, proof: AbsenceProof, asked_at: datetime
     ) -> CloseOrder:
         """Every lookup was empty, begun at `asked_at` in server time."""
-        if order.state is OrderState.UNKNOWN:
+        # An id that Bybit gave proves that the order existed, also to the next process.
+        if order.state is OrderState.UNKNOWN and order.order_id is None:
             if not proof.looked_up_empty(asked_at) or await self._has_executions(order):
                 return order
             order = replace(

@@ -22,6 +22,7 @@ class AbsenceProof:
     """Collects empty lookups of one order; any evidence to the contrary starts it anew."""
 
     dies_at: datetime
+    empty_for: timedelta = EMPTY_FOR
     _empty_since: datetime | None = None
 
     def looked_up_empty(self, server_now: datetime) -> bool:
@@ -30,7 +31,7 @@ class AbsenceProof:
             return False
         if self._empty_since is None:
             self._empty_since = server_now
-        return server_now - self._empty_since >= EMPTY_FOR
+        return server_now - self._empty_since >= self.empty_for
 
     def interrupted(self) -> None:
         """A lookup failed or found something: the silence is broken."""
