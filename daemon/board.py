@@ -161,6 +161,10 @@ class Board:
 
     # --- feeds and readiness ----------------------------------------------------------------
 
+    def forget_markets(self) -> None:
+        """Streams are about to be opened anew, and only those that are needed then."""
+        self._markets.clear()
+
     def market_up(self, environment: Environment, category: Category) -> None:
         self._markets[environment, category] = None
 

@@ -10,7 +10,7 @@ import structlog
 
 from .backoff import Backoff
 from .domain.errors import CredentialsRefused, ExchangeRefused, PositiondError
-from .domain.events import AccountSink, MarketFeedDown, MarketSink
+from .domain.events import AccountFeedDown, AccountSink, MarketFeedDown, MarketSink
 from .domain.model import Account, AccountId, Category, Credentials, Environment, InstrumentKey
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Gateway, MarketFeed
@@ -67,6 +67,7 @@ class Connections:
                 self._market_sink(MarketFeedDown(*market, error.detail))
                 continue
             self._feeds[market] = feed
+            self._market_sink(MarketFeedDown(*market, "connecting"))
             group.create_task(feed.run(self._market_sink), name=f"market feed {market}")
         for market, feed in self._feeds.items():
             feed.watch(frozenset(wanted.get(market, ())))
@@ -76,8 +77,10 @@ class Connections:
     ) -> None:
         """Hold exactly these accounts' connections."""
         current = {account.id: (account, credentials) for account, credentials in accounts}
-        for account_id in self._tasks.keys() - current.keys():
-            self._tasks.pop(account_id).cancel()
+        # Also those of an earlier term that were removed while another process led.
+        for account_id in self._portfolio.accounts.keys() - current.keys():
+            if task := self._tasks.pop(account_id, None):
+                task.cancel()
             self.exchanges.pop(account_id, None)
             del self._portfolio.accounts[account_id]
         for account_id, (account, credentials) in current.items():
@@ -89,6 +92,17 @@ class Connections:
             self._tasks[account_id] = group.create_task(
                 self._hold(account, credentials), name=f"account {account_id}"
             )
+
+    def end(self, reason: str) -> None:
+        """Say that every stream is down: tasks that are cut off with their group tell nobody.
+
+        Nobody reads or records through these accounts either: another process may lead by now.
+        """
+        self.exchanges.clear()
+        for market in self._feeds:
+            self._market_sink(MarketFeedDown(*market, reason))
+        for account_id in self._tasks:
+            self._account_sink(AccountFeedDown(account_id, reason))
 
     async def _hold(self, account: Account, credentials: Credentials) -> None:
         """Check the key until Bybit has answered, then hold the private stream for ever."""

@@ -233,8 +233,12 @@ class Tracker:
             self.flush(publisher)
             ticks = (ticks + 1) % _FEED_EVERY
             if not ticks:
-                for user_id in publisher.watchers():
-                    publisher.feed(user_id, self._board.feed_state(user_id))
+                self.tell_feeds(publisher)
+
+    def tell_feeds(self, publisher: Publisher) -> None:
+        """How the streams are, to everybody who watches."""
+        for user_id in publisher.watchers():
+            publisher.feed(user_id, self._board.feed_state(user_id))
 
     def flush(self, publisher: Publisher) -> None:
         """Publish one conflated round."""

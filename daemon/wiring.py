@@ -159,7 +159,8 @@ class Daemon:
             on_account,
         )
         self.tracker.loaded.clear()
-        with self._beating():
+        self.board.forget_markets()
+        with self._beating(), self._streaming(connections):
             async with asyncio.TaskGroup() as group:
 
                 def start(name: str, loop: Loop) -> None:
@@ -171,6 +172,16 @@ class Daemon:
                 start("closes", closer.run)
                 start("rechecks", self.reconciler.run_rechecks)
                 start("sweeps", lambda: self.reconciler.run_sweeps(connections.are_settled))
+
+    @contextmanager
+    def _streaming(self, connections: Connections) -> Iterator[None]:
+        """Afterwards nothing is shown as live or in sync that nobody looks after any more."""
+        try:
+            yield
+        finally:
+            connections.end("this process does not lead just now")
+            self.tracker.flush(self._hub)
+            self.tracker.tell_feeds(self._hub)
 
     @contextmanager
     def _beating(self) -> Iterator[None]:

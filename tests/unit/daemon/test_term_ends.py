@@ -1,0 +1,124 @@
+"""When a term of leadership ends: nothing is shown as if somebody still looked after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from positiond.daemon import wiring
+from positiond.daemon.config import LoopConfig
+from positiond.daemon.domain.errors import ExchangeUnreachable
+from positiond.daemon.domain.events import MarketFeedUp, MarketSink, PriceTick
+from positiond.daemon.domain.model import (
+    Account,
+    Category,
+    Credentials,
+    Environment,
+    NewComponent,
+    NewPosition,
+    Side,
+    Verdict,
+)
+from positiond.daemon.domain.portfolio import Portfolio
+from positiond.daemon.domain.ports import AccountExchange, MarketFeed
+from positiond.http.hub import Hub
+from positiond.store import leadership
+from positiond.store.leadership import HeldEpoch, Leadership
+
+from ...builders import ACCOUNT, ALICE, BTC, component, key_of, position
+from .compares import Archive
+from .fake_time import in_fake_time, now
+from .streams import KeyShelf, OpenDoor, Shop, Stream
+
+
+class Ticker(Stream):
+    """A price stream that is up, with one price."""
+
+    async def run(self, sink: MarketSink | Any) -> Any:
+        sink(MarketFeedUp(Environment.PAPER, Category.LINEAR))
+        await asyncio.sleep(1)
+        sink(PriceTick(key_of(BTC), Decimal(100), Decimal(100), None, now(), is_snapshot=True))
+        await asyncio.Event().wait()
+
+
+class OneAccount(OpenDoor):
+    """A Gateway to one account that holds one BTC."""
+
+    def account(self, account: Account, credentials: Credentials) -> AccountExchange:
+        shelf = KeyShelf()
+        shelf.sizes[BTC] = Decimal(1)
+        return shelf
+
+    def market_feed(self, environment: Environment, category: Category) -> MarketFeed:
+        return Ticker()
+
+
+class Lock:
+    """A connection with the trading lock; a second one is never had."""
+
+    def __init__(self) -> None:
+        self.lose: Callable[[object], None] = lambda _: None
+        self.is_first = True
+
+    async def connect(self, _url: str) -> Lock:
+        if not self.is_first:
+            await asyncio.sleep(3600)
+        self.is_first = False
+        return self
+
+    async def fetchval(self, _query: str, *_values: object, timeout: float) -> int:
+        return 1
+
+    def add_termination_listener(self, lose: Callable[[object], None]) -> None:
+        self.lose = lose
+
+    async def close(self, timeout: float) -> None:
+        pass
+
+
+async def nothing_to_migrate(_url: str) -> list[str]:
+    return []
+
+
+@in_fake_time
+async def test_without_the_lock_nothing_is_in_sync_live_or_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = Lock()
+    monkeypatch.setattr(wiring, "migrate", nothing_to_migrate)
+    monkeypatch.setattr(leadership, "connect", lock.connect)
+    archive = Archive(Portfolio())
+    one = position(component("1"))
+    archive.positions[one.id] = one
+    shop = Shop(archive)
+    store = SimpleNamespace(**vars(shop), leadership=Leadership("", HeldEpoch()), people=None)
+    daemon = wiring.Daemon(
+        LoopConfig(sweep_minutes=5, close_expiry=timedelta(minutes=15)),
+        cast(Any, store),
+        OneAccount(),
+        Hub(),
+        "postgresql://nowhere",
+    )
+    recorder = daemon.services().recorder
+    task = asyncio.create_task(daemon.lead())
+    await asyncio.sleep(30)
+    before = daemon.board.live_view(one.id)
+    assert (before.verdict, before.pnl_incomplete) == (Verdict.IN_SYNC, None)
+    assert daemon.board.feed_state(ALICE).public == "live"
+
+    lock.lose(None)
+    await asyncio.sleep(0.01)
+    after = daemon.board.live_view(one.id)
+    assert after.verdict is Verdict.UNVERIFIED
+    assert after.pnl_incomplete is not None
+    assert daemon.board.feed_state(ALICE).public == "down"
+    leg = NewComponent(Category.LINEAR, BTC, Side.BUY, Decimal(1), Decimal(100))
+    with pytest.raises(ExchangeUnreachable):
+        await recorder.record(ALICE, NewPosition(ACCOUNT, "late", None, (leg,)))
+    task.cancel()
+    await asyncio.wait({task})
