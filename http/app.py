@@ -33,6 +33,8 @@ def build_app(services: Services, settings: HttpSettings) -> web.Application:
     app[DESCRIPTION] = description_of(routes)
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
+        if route.takes_head:
+            app.router.add_route("HEAD", route.path, route.handler)
     app.router.add_get(pages.STYLE_PATH, pages.style)
     for path, handler in asset_routes(load_dashboard(settings.dashboard)).items():
         app.router.add_get(path, handler)

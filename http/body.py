@@ -38,6 +38,9 @@ async def _read(request: web.Request) -> bytes:
         ) from error
     except web.HTTPRequestEntityTooLarge as error:
         raise InvalidInput("body-too-large", "The body is larger than 64 KiB.") from error
+    except web.RequestPayloadError as error:
+        # Cut short, or not what its Content-Encoding says.
+        raise InvalidInput("malformed-json", "The body cannot be read as it was sent.") from error
 
 
 def _parse(raw: bytes) -> dict[str, object]:

@@ -151,6 +151,7 @@ class Fields:
 
 
 _Value = TypeVar("_Value")
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def checked_text(
@@ -164,12 +165,20 @@ def checked_text(
     if len(value.strip()) < shortest:
         raise InvalidInput("invalid-value", f"'{where}' must not be empty.", field=where)
     allowed = "\n\t" if lines else ""
-    # Control characters break logs and terminals; Postgres refuses NUL and lone surrogates.
-    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in allowed for c in value):
+    if any(_is_unprintable(c) and c not in allowed for c in value):
         raise InvalidInput(
             "invalid-value", f"'{where}' has a character that cannot be printed.", field=where
         )
     return value
+
+
+def _is_unprintable(char: str) -> bool:
+    # Control characters break logs and terminals; Postgres refuses NUL and lone surrogates. What
+    # turns the direction of writing would let one name, or the number beside it, pass for another.
+    return (
+        unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(char) in _TURNING
+    )
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -51,6 +51,7 @@ class Route:
     handler: Handler
     access: Access
     operation: Operation
+    takes_head: bool = False
 
 
 _TEXT = {"type": "string"}

@@ -26,10 +26,14 @@ def api_routes(services: Services, gate: Gate, settings: HttpSettings) -> tuple[
     system = SystemRoutes(services.board)
 
     def public(method: str, path: str, handler: Handler, operation: Operation) -> Route:
-        return Route(method, path, handler, Access.PUBLIC, operation)
+        # The link signs in once: a look at it (a preview, a scanner) must not use it up.
+        takes_head = method == "GET" and operation is not op.SIGN_IN_LINK
+        return Route(method, path, handler, Access.PUBLIC, operation, takes_head)
 
     def read(path: str, handler: SignedInHandler, operation: Operation) -> Route:
-        return Route("GET", path, gate.guard(handler, Access.READ), Access.READ, operation)
+        guarded = gate.guard(handler, Access.READ)
+        takes_head = operation is not op.STREAM
+        return Route("GET", path, guarded, Access.READ, operation, takes_head)
 
     def trade(method: str, path: str, handler: SignedInHandler, operation: Operation) -> Route:
         return Route(method, path, gate.guard(handler, Access.TRADE), Access.TRADE, operation)

@@ -160,6 +160,12 @@ async def test_a_body_that_is_no_object_is_refused(
     assert site.house.recorder.recorded == []
 
 
+async def test_a_body_that_is_not_what_its_encoding_says_is_refused(site: Site) -> None:
+    headers = await site.bearer() | {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await refusal(site, "POST", "/api/positions", data=b"not gzip", headers=headers)
+    assert answer[:2] == (400, "malformed-json")
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
 async def test_a_body_of_another_type_is_refused(site: Site, content_type: str) -> None:
     headers = await site.bearer() | {"Content-Type": content_type}

@@ -31,6 +31,23 @@ async def test_alive_and_ready_are_two_answers(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/api/openapi.json", "/api/positions"]
+)
+async def test_what_can_be_read_also_answers_to_head(site: Site, path: str) -> None:
+    alice = await site.bearer()
+    async with site.client.get(path, headers=alice) as response:
+        wanted = response.status
+    async with site.client.head(path, headers=alice) as response:
+        assert (response.status, await response.read()) == (wanted, b"")
+
+
+@pytest.mark.parametrize("path", ["/sign-in?ticket=abc", "/api/stream"])
+async def test_a_look_at_it_uses_up_no_link_and_opens_no_stream(site: Site, path: str) -> None:
+    async with site.client.head(path, headers=await site.bearer()) as response:
+        assert response.status == 405
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/",
@@ -64,7 +81,7 @@ async def test_an_unknown_path_is_a_problem(site: Site, path: str) -> None:
 async def test_a_wrong_method_is_told_the_right_ones(site: Site) -> None:
     async with site.client.put("/api/positions", headers=await site.bearer()) as response:
         assert response.status == 405
-        assert response.headers["Allow"] == "GET, POST"
+        assert response.headers["Allow"] == "GET, HEAD, POST"
         assert (await response.json(content_type=None))["code"] == "method-not-allowed"
 
 
