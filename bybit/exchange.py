@@ -158,14 +158,14 @@ class BybitAccount:
             except WireError as error:
                 return OutcomeUnknown(f"accepted, but {error}")
         if meaning is Meaning.WAIT:
-            return NotExecuted(reply.number, reply.said, self._rest.retry_at(wait))
+            return NotExecuted(reply.number, reply.why, self._rest.retry_at(wait))
         if meaning is Meaning.CLOCK:
             await self._resync()
-            return NotExecuted(reply.number, reply.said, self._rest.clock.now())
+            return NotExecuted(reply.number, reply.why, self._rest.clock.now())
         if meaning in (Meaning.REFUSED, Meaning.CREDENTIALS, Meaning.REREAD):
-            return Refused(reply.number, reply.said)
+            return Refused(reply.number, reply.why)
         if meaning is Meaning.DONE and reply.code == outcomes.REDUCE_ONLY_CODE:
-            return Refused(reply.number, reply.said)
+            return Refused(reply.number, reply.why)
         if meaning is Meaning.UNLISTED:
             self._rest.oddities.note(f"retCode {reply.number} to an order", reply.said)
         return OutcomeUnknown(reply.said)

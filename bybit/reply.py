@@ -50,10 +50,17 @@ class Reply:
     @property
     def said(self) -> str:
         """What Bybit said, for a person."""
+        if self.status == FORBIDDEN:
+            return "HTTP 403, our address is banned for some ten minutes"
         if self.code is None:
             return f"HTTP {self.status}"
         at = "" if self.status == 200 else f"HTTP {self.status}, "
         return f"{at}{self.code} {self.message[:200]}".strip()
+
+    @property
+    def why(self) -> str:
+        """The same without the number, for whoever keeps that apart."""
+        return self.message[:200].strip() or self.said
 
     @property
     def number(self) -> int:

@@ -28,6 +28,7 @@ from .pnl import price_basis, unrealized
 
 # Stablecoins that count as one US dollar when a position settles in more than one coin.
 _DOLLARS = frozenset({"USDT", "USDC"})
+_NO_PRICE = "no price of {} yet"
 
 
 @dataclass(slots=True)
@@ -167,7 +168,9 @@ class Book:
         """The position's valuation now. KeyError for a position that is not in the book."""
         position = self._positions[position_id]
         legs: dict[ComponentId, LegValue] = {}
-        total, faults = ZERO, []
+        total = ZERO
+        # What is wrong → with which symbols: one sentence for legs that fail alike.
+        faults: dict[str, list[str]] = {}
         coins: set[str] = set()
         oldest: datetime | None = None
         for component in position.components:
@@ -178,26 +181,28 @@ class Book:
             legs[component.id] = LegValue(quote.price, quote.at, pnl)
             coins.add(self._coins.get(key, component.symbol))
             if pnl is None:
-                faults.append(fault or f"no price of {key.symbol} yet")
+                faults.setdefault(fault or _NO_PRICE, []).append(key.symbol)
                 continue
             total += pnl
             if quote.at is not None and (oldest is None or quote.at < oldest):
                 oldest = quote.at
         currency = next(iter(coins)) if len(coins) == 1 else "USD"
         if len(coins) > 1 and not coins <= _DOLLARS:
-            faults.append(f"no common valuation of {', '.join(sorted(coins))}")
+            faults["no common valuation of {}"] = sorted(coins)
         if not position.components:
-            faults.append("no components are recorded yet")
-        incomplete = "; ".join(faults) or None
+            faults["no components are recorded yet"] = []
+        said = (fault.format(", ".join(names)) for fault, names in faults.items())
+        incomplete = "; ".join(said) or None
         return Valuation(None if incomplete else total, currency, oldest, incomplete, legs)
 
     def _fault(self, key: InstrumentKey, quote: _Quote) -> str | None:
+        """A sentence with a gap for the symbol; None where all is well."""
         if key not in self._coins:
-            return f"{key.symbol} is not an instrument Bybit lists in {key.category}"
+            return f"Bybit lists no {key.category} instrument {{}}"
         if quote.price is None:
-            return f"no price of {key.symbol} yet"
+            return _NO_PRICE
         if not quote.is_fresh:
-            return f"the price of {key.symbol} is stale"
+            return "no fresh price of {}"
         return None
 
     @staticmethod

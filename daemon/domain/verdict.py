@@ -164,7 +164,7 @@ def _judge_position(
     if not position.components:
         return PositionSync(Verdict.UNVERIFIED, "no components are recorded yet", None, {})
     legs: dict[ComponentId, LegSync] = {}
-    doubts: list[str] = []
+    doubts: dict[str, list[str]] = {}
     read_at: list[datetime] = []
     for component in position.components:
         symbol = symbol_of(position, component)
@@ -173,7 +173,7 @@ def _judge_position(
             continue
         if reading is None or reading.failure:
             why = reading.failure if reading else "not read yet"
-            doubts.append(f"{component.symbol}: {why}")
+            doubts.setdefault(why, []).append(component.symbol)
             continue
         idx = position_idx_for(component.side, reading.holdings)
         # A zero is printed as "0", not with the digits of what it was computed from.
@@ -183,7 +183,8 @@ def _judge_position(
     verified_at = min(read_at, default=None)
     # A partial read says neither In sync nor Altered; what was read is still shown per leg.
     if doubts:
-        return PositionSync(Verdict.UNVERIFIED, "; ".join(sorted(doubts)), None, legs)
+        reasons = (f"{', '.join(sorted(symbols))}: {why}" for why, symbols in doubts.items())
+        return PositionSync(Verdict.UNVERIFIED, "; ".join(sorted(reasons)), None, legs)
     if any(leg.difference for leg in legs.values()):
         return PositionSync(Verdict.ALTERED, None, verified_at, legs)
     return PositionSync(Verdict.IN_SYNC, None, verified_at, legs)

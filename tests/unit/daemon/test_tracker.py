@@ -190,7 +190,7 @@ async def test_a_price_stream_that_is_down_makes_its_prices_stale() -> None:
     house.tracker.on_market(tick(BTC, "110"))
     assert house.board.feed_state(ALICE).public == "live"
     house.tracker.on_market(MarketFeedDown(PAPER, LINEAR, "no pong"))
-    assert house.board.live_view(one.id).pnl_incomplete == "the price of BTCUSDT is stale"
+    assert house.board.live_view(one.id).pnl_incomplete == "no fresh price of BTCUSDT"
     assert house.board.feed_state(ALICE).public == "down"
     assert "prices of paper linear: no pong" in house.board.readiness().reasons
 

@@ -256,3 +256,8 @@ def test_categories_never_mix() -> None:
     one = position(component("1", category=Category.INVERSE))
     sync = judge([one], {}, {symbol_key(): Reading((holding("1"),), NOON)}, frozenset())
     assert sync.positions[one.id].verdict is Verdict.UNVERIFIED
+
+
+def test_one_reason_for_many_legs_is_told_once() -> None:
+    pair = position(component("1"), component("2", SHORT, ETH))
+    assert sync_of(pair, failure="timed out").reason == "BTCUSDT, ETHUSDT: timed out"
