@@ -16,6 +16,7 @@ interface Props {
 
 /** Asks before anything is sent. Cancel has the focus: a stray Enter closes nothing. */
 export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) {
+  const altered = showsAltered(position);
   const dialog = useRef<HTMLDialogElement>(null);
   const cancel = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -49,7 +50,7 @@ export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) 
         Unrealized P&amp;L now{" "}
         <Money amount={position.unrealizedPnl} currency={position.pnlCurrency} reason={position.pnlIncomplete} />
       </p>
-      <p>These market orders go to Bybit:</p>
+      <p>{altered ? "At most these market orders go to Bybit:" : "These market orders go to Bybit:"}</p>
       <ul class="orders">
         {position.legs.map((leg) => (
           <OrderLine key={leg.id} leg={leg} />
@@ -59,7 +60,7 @@ export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) 
         Never more than this position's own share of what Bybit holds at that moment. Nothing else
         in the account is touched.
       </p>
-      {showsAltered(position) && (
+      {altered && (
         <p class="callout">
           <WarningIcon /> This position is altered: what Bybit holds differs from what is recorded. If it
           cannot be told whose quantity is missing, the close is refused before any order.
@@ -90,7 +91,7 @@ function OrderLine({ leg }: { readonly leg: Leg }) {
       <span>{leg.symbol}</span>
       <span class="muted">{leg.category === "spot" ? "spot market" : "reduce-only market"}</span>
       {deviates(leg) && leg.actual !== null && (
-        <span class="deviates">Bybit holds {formatNumber(leg.actual)}</span>
+        <span class="deviates">its part on Bybit: {formatNumber(leg.actual)}</span>
       )}
     </li>
   );

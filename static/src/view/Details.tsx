@@ -70,7 +70,7 @@ function LastClose({ position, close }: LastCloseProps) {
       <ul>
         {close.legs.map((leg) => (
           <li key={leg.componentId}>
-            <strong>{symbolOf(position, leg)}</strong> {legWords(leg)}
+            <strong>{symbolOf(position, leg)}</strong> {withoutSymbol(legWords(leg), symbolOf(position, leg))}
             {leg.filled !== null && <span class="muted"> · filled {formatNumber(leg.filled)}</span>}
           </li>
         ))}
@@ -82,7 +82,14 @@ function LastClose({ position, close }: LastCloseProps) {
 function outcomeOf(close: CloseReport): string {
   if (!hasEnded(close)) return stateWords(close.state);
   if (close.state === "DONE") return "done";
-  return `${close.state === "CANCELLED" ? "cancelled" : "failed"}, ${failureWords(close)}`;
+  // The legs below say each its own reason: here the code's is enough.
+  const short = close.legs.length > 0 ? { ...close, detail: null } : close;
+  return `${close.state === "CANCELLED" ? "cancelled" : "failed"}, ${failureWords(short)}`;
+}
+
+function withoutSymbol(words: string, symbol: string): string {
+  const lead = `${symbol}: `;
+  return words.startsWith(lead) ? words.slice(lead.length) : words;
 }
 
 function symbolOf(position: Position, { componentId }: CloseLeg): string {

@@ -20,7 +20,7 @@ export function LegTable({ position, now }: Props) {
           <tr>
             <th scope="col">Leg</th>
             <th scope="col" class="number">Open, recorded</th>
-            <th scope="col" class="number">On Bybit</th>
+            <th scope="col" class="number" title="What Bybit holds, less what other positions and the trader's own holding claim of it">Its part on Bybit</th>
             <th scope="col" class="number">Difference</th>
             <th scope="col" class="number">Entry</th>
             <th scope="col" class="number">Price</th>

@@ -18,7 +18,7 @@ export function StatusCell({ position, pending, onDismiss }: Props) {
   return (
     <div class="status">
       <div class="badges">
-        <StandingBadge standing={standing} />
+        <StandingBadge standing={standing} isInOrder={!showsAltered(position)} />
         {showsAltered(position) && <AlteredBadge position={position} />}
       </div>
       {standing === "closing" && <p class="remark">{closingRemark(position, pending)}</p>}
@@ -35,10 +35,16 @@ export function StatusCell({ position, pending, onDismiss }: Props) {
   );
 }
 
-function StandingBadge({ standing }: { readonly standing: Standing }) {
+interface StandingProps {
+  readonly standing: Standing;
+  readonly isInOrder: boolean;
+}
+
+/** The check mark is for what was compared and found in order; an altered position is just open. */
+function StandingBadge({ standing, isInOrder }: StandingProps) {
   switch (standing) {
     case "open":
-      return <span class="badge open"><CheckIcon /> Open</span>;
+      return <span class="badge open">{isInOrder && <CheckIcon />} Open</span>;
     case "closing":
       return <span class="badge closing"><SpinnerIcon /> Closing…</span>;
     case "unverified":

@@ -67,6 +67,25 @@ describe("a row", () => {
     expect(row().dataset["verdict"]).toBe("altered");
   });
 
+  it("claims nothing in order with a check mark beside the Altered badge", () => {
+    const { redraw } = panel(bookOf([position()]));
+    expect(row().querySelector(".badge.open svg")).not.toBeNull();
+    redraw(bookOf([position({ isAltered: true, verdict: "altered" })]));
+    expect(row().querySelector(".badge.open")?.textContent).toContain("Open");
+    expect(row().querySelector(".badge.open svg")).toBeNull();
+  });
+
+  it("names each reason of a failed close once", () => {
+    const why = "BTCUSDT: Bybit holds +0.7 where +0.9 is recorded";
+    const legs = [{ componentId: leg().id, outcome: "rejected", filled: "0", detail: why }];
+    const lastClose = { closeId: "c", state: "FAILED", code: "shortfall-unattributed", detail: why, legs };
+    panel(bookOf([position({ lastClose })]));
+    fireEvent.click(within(row()).getByRole("button", { expanded: false }));
+    const told = screen.getByTestId("last-close").textContent ?? "";
+    expect(told.split("Bybit holds +0.7")).toHaveLength(2);
+    expect(told).not.toContain("BTCUSDT BTCUSDT");
+  });
+
   it("has no badge while in sync or unverified", () => {
     panel(bookOf([position({ id: "a" }), position({ id: "b", isAltered: true, verdict: "unverified" })]));
     expect(screen.queryByTestId("altered-badge")).toBeNull();
