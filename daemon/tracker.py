@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Final, NoReturn, Protocol
 
 import structlog
@@ -13,6 +14,7 @@ from .board import Board
 from .catalogue import Catalogue
 from .connections import Connections
 from .domain.book import Book
+from .domain.buckets import SymbolKey
 from .domain.errors import PositiondError
 from .domain.events import (
     AccountEvent,
@@ -24,6 +26,7 @@ from .domain.events import (
     PriceTick,
 )
 from .domain.model import (
+    BucketKey,
     Category,
     Environment,
     Instrument,
@@ -46,6 +49,7 @@ _log = structlog.get_logger(__name__)
 _POLL: Final = 1.5
 _FLUSH: Final = 0.1
 _FEED_EVERY: Final = 10
+_NOBODY_ANSWERS: Final = frozenset({"exchange-unreachable", "exchange-busy", "no-hosts"})
 
 
 class Records(Protocol):
@@ -157,8 +161,7 @@ class Tracker:
         last = await self._closes.last_requests([p.id for p in fresh])
         self._board.trading_paused = await self._switches.trading_paused()
         # From here on nothing waits. What others wrote during the reads is newer than the reads.
-        if not self._touched:
-            self._portfolio.unassigned = unassigned
+        moved = set() if self._touched else self._note_unassigned(unassigned)
         for request in last:
             self._portfolio.last_closes.setdefault(request.position_id, request)
         for position in recorded:
@@ -167,7 +170,19 @@ class Tracker:
         for gone in known - {p.id for p in recorded} - self._touched:
             self._drop(gone)
         connections.watch(group, self._book.keys())
-        return [p for p in fresh if p.id not in self._touched]
+        fresh = [p for p in fresh if p.id not in self._touched]
+        positions = self._portfolio.positions
+        return fresh + [positions[holder] for holder in moved if holder in positions]
+
+    def _note_unassigned(self, unassigned: Mapping[BucketKey, Decimal]) -> set[PositionId]:
+        """Who holds a bucket where it changed: judged by the old quantity until compared again."""
+        old, self._portfolio.unassigned = self._portfolio.unassigned, unassigned
+        changed = {bucket for bucket, _ in old.items() ^ unassigned.items()}
+        return set(
+            self._portfolio.holders(
+                SymbolKey(bucket.account_id, bucket.category, bucket.symbol) for bucket in changed
+            )
+        )
 
     def _is_news(self, position: Position) -> bool:
         """Recorded since the last look, or with other legs than then: it has to be compared."""
@@ -204,13 +219,23 @@ class Tracker:
         self._book.learn(instruments)
 
     async def _learn(self) -> None:
-        """Ask for the rules of instruments that are new; a failure is tried again next time."""
+        """Ask for the rules of instruments that are new; a failure is tried again next time.
+
+        Where nobody answers the others are not asked either; what is wrong with one symbol alone
+        is no reason to leave out the others.
+        """
+        silent: set[Environment] = set()
         for key in self._catalogue.missing(self._book.keys()):
+            if key.environment in silent:
+                continue
+            self._timing.beat("watch")
             try:
                 instrument = await self._catalogue.instrument(key)
             except PositiondError as error:
                 self._board.market_trouble(key.environment, error.detail)
-                return
+                if error.code in _NOBODY_ANSWERS:
+                    silent.add(key.environment)
+                continue
             if instrument is not None:
                 self._book.learn((instrument,))
 
