@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..vocab import Side
+from .instruments import Instrument
 from .prices import Quote
 
 LEVELS = 40
@@ -91,5 +92,20 @@ def sweep(levels: Sequence[Level], side: Side, qty: Decimal, limit: Decimal) -> 
             break
         take = min(level.qty, qty)
         qty -= take
+        fills.append(Level(level.price, take))
+    return fills
+
+
+def sweep_value(
+    levels: Sequence[Level], side: Side, value: Decimal, limit: Decimal, i: Instrument
+) -> list[Level]:
+    """As `sweep`, for an amount of quote coin; what does not buy a whole step stays."""
+    fills = []
+    for level in levels:
+        beyond = level.price > limit if side is Side.BUY else level.price < limit
+        take = min(level.qty, i.floor_qty(value / level.price))
+        if beyond or take <= 0:
+            break
+        value -= take * level.price
         fills.append(Level(level.price, take))
     return fills

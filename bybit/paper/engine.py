@@ -4,58 +4,51 @@ Time is handed in. An accepted order is matched a few milliseconds after its acc
 its frames are told up to 50 ms after that in a seeded order, so a client sees an ack first,
 the fills later, and now and then the fills before the ack. Whatever `place` accepted is in
 the books before it returns; a restart matches what was accepted and not yet matched.
+
+| part | does |
+|---|---|
+| `admission.py` | whether an order is accepted |
+| `matching.py` | fills, resting orders, reduce-only bounds |
+| `interventions.py` | liquidation, deleveraging, delivery, moves |
+| `timetable.py` | funding, periodic settlement, expiries at full hours |
+| `desk.py` | books, market, clock and outbox they share; every change of a wallet |
 """
 
-import random
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from ..vocab import (
-    CancelType,
-    Category,
-    ExecType,
-    OrderStatus,
-    OrderType,
-    RejectReason,
-    Side,
-    TimeInForce,
-)
+from ..vocab import CancelType, Category, OrderType, PositionMode, RejectReason
 from .admission import Admission, LinkRule
-from .book import Book, Level, book_around, sweep, within, without
+from .amendment import Amendment, amended
+from .book import Book
 from .books import Books
-from .events import (
-    Event,
-    Executed,
-    OrderChanged,
-    PositionChanged,
-    PrivateEvent,
-    QuotesChanged,
-    Told,
-    WalletChanged,
-)
-from .instruments import MAKER_FEE, TAKER_FEE
-from .model import ZERO, Order, OrderId, Position, Uid
-from .orders import Forced, forced_order, ordered
+from .desk import Desk
+from .events import QuotesChanged, Told
+from .interventions import Interventions
+from .leverage import checked_leverage
+from .matching import Matching
+from .model import Execution, Order, Position, Uid
+from .modes import chosen_modes
+from .orders import Forced, ordered
 from .prices import Market, Quote
-from .refusals import nothing_to_reduce, order_not_found
+from .refusals import order_not_found
 from .rules import OrderRequest
-from .schedule import Deed, Schedule
-from .settlement import Settlement, Terms, settle
-from .valuation import value_account
+from .schedule import Deed
+from .timetable import Timetable
+from .valuation import liquidation_price, value_account
 
 TICK_MS = 100
 MAX_LAG_MS = 1000  # a clock that jumped further than this skips the ticks between
-MATCH_DELAY_MS = (1, 12)
-FRAME_DELAY_MS = (1, 50)
-HISTORY_LAG_MS = (500, 2000)  # order/history is a store of its own and lags
-
-NO_QUOTE_FILL = RejectReason.NO_IMMEDIATE_QTY
+MARGIN_TICKS = 10  # margins are checked once a second
 
 
 class Engine:
-    """Orders, matching, positions and wallets of all accounts over one market."""
+    """Orders, matching, positions and wallets of all accounts over one market.
+
+    Methods that take `now_ms` do nothing that is due before it: advance first. They raise
+    Refused with the venue's code.
+    """
 
     def __init__(
         self,
@@ -68,318 +61,252 @@ class Engine:
     ) -> None:
         self.books = books
         self.market = market
-        self.now_ms = now_ms
         self.paused = False
         self.exact = False
-        self.outbox: list[Told] = []
-        # Asked before each match: how much of the book the order may see; None is all of it.
-        self.depth_for: Callable[[Order], Decimal | None] = lambda _: None
-        self._seed = seed
+        self.auto_liquidation = True
+        self._desk = Desk(books, market, seed, now_ms)
         self._admission = Admission(books, market, link_rule)
-        self._schedule = Schedule()
-        self._taken: dict[tuple[Category, str, Side], Decimal] = {}
-        self._schedule.at(now_ms + TICK_MS, self._tick)
-        for order in books.open_orders.values():
+        self._matching = Matching(self._desk)
+        self._interventions = Interventions(self._desk, self._matching)
+        self._timetable = Timetable(self._desk, self._interventions)
+        self._recall()
+        # On the grid, so that a restart ticks when it would have ticked without one.
+        self._desk.schedule.at(now_ms // TICK_MS * TICK_MS + TICK_MS, self._tick)
+        for order in sorted(books.open_orders.values(), key=lambda order: order.serial):
             if not order.matched:
-                self._match_later(order)
+                self._matching.later(order)
+        self._timetable.start()
+
+    # What the edges set and read
+
+    @property
+    def now_ms(self) -> int:
+        return self._desk.now_ms
+
+    @property
+    def outbox(self) -> list[Told]:
+        return self._desk.outbox
+
+    @outbox.setter
+    def outbox(self, told: list[Told]) -> None:
+        self._desk.outbox = told
+
+    @property
+    def depth_for(self) -> Callable[[Order], Decimal | None]:
+        """Asked before each match: how much of the book the order may see; None is all of it."""
+        return self._matching.depth_for
+
+    @depth_for.setter
+    def depth_for(self, asked: Callable[[Order], Decimal | None]) -> None:
+        self._matching.depth_for = asked
 
     # Time
 
     def advance(self, now_ms: int) -> None:
         """Does everything that is due by `now_ms`, in order; the clock never goes back."""
-        while due := self._schedule.pop_due(now_ms):
+        desk = self._desk
+        while due := desk.schedule.pop_due(now_ms):
             due_ms, deed = due
-            self.now_ms = max(self.now_ms, due_ms)
+            desk.now_ms = max(desk.now_ms, due_ms)
             if not self.exact and now_ms - due_ms > MAX_LAG_MS:
-                self.now_ms = now_ms
+                desk.now_ms = now_ms
             deed()
-        self.now_ms = max(self.now_ms, now_ms)
+        desk.now_ms = max(desk.now_ms, now_ms)
 
     def next_ms(self) -> int | None:
-        return self._schedule.next_ms()
+        return self._desk.schedule.next_ms()
 
     def later(self, milliseconds: int, deed: Deed) -> None:
         """Plans a deed of another part of the exchange on the same clock."""
-        self._schedule.at(self.now_ms + milliseconds, deed)
+        self._desk.schedule.at(self.now_ms + milliseconds, deed)
+
+    def _arrive(self, now_ms: int) -> None:
+        self._desk.now_ms = max(self._desk.now_ms, now_ms)
+
+    # Prices
 
     def set_mark(self, category: Category, symbol: str, mark: Decimal) -> None:
-        """Pins the price and tells it at once."""
-        quotes = self.market.pin(category, symbol, mark)
-        self._tell(QuotesChanged(tuple(quotes)))
-        self._fill_resting({quote.instrument.key for quote in quotes})
+        """Pins the price and tells it at once; everything on the same coin follows."""
+        self.show(self.market.pin(category, symbol, mark))
 
     def show(self, quotes: Iterable[Quote]) -> None:
-        """Tells quotes that another source put into the market, and fills what they reach."""
+        """Tells quotes that changed outside of a tick, and fills what they came to."""
         shown = tuple(quotes)
-        self._tell(QuotesChanged(shown))
-        self._fill_resting({quote.instrument.key for quote in shown})
+        self._desk.tell(QuotesChanged(shown))
+        self._matching.fill_resting(shown)
+
+    def book_of(self, category: Category, symbol: str) -> Book:
+        """The book as it stands: what was taken since the last quote is gone."""
+        return self._matching.book_of(self.market.quote(category, symbol))
 
     # Orders
 
     def place(self, uid: Uid, request: OrderRequest, now_ms: int) -> Order:
         """Accepts an order, to be matched soon; raises Refused where the venue answers at once."""
-        self.now_ms = max(self.now_ms, now_ms)
+        self._arrive(now_ms)
         order = self._accept(uid, request)
-        self._match_later(order)
+        self._matching.later(order)
         if order.order_type is OrderType.LIMIT:
-            self._tell_later(order, self._told_of(order))
+            self._desk.tell_order(order)
         return order
 
     def trade(self, uid: Uid, request: OrderRequest, now_ms: int) -> Order:
         """Accepts and matches at once, for a hand trade; only its frames come later."""
-        self.now_ms = max(self.now_ms, now_ms)
+        self._arrive(now_ms)
         order = self._accept(uid, request)
-        self._match(order.order_id)
-        return self.books.orders[order.order_id]
+        return self._matching.match(order.order_id)
+
+    def amend(self, order: Order, changes: Amendment, now_ms: int) -> Order:
+        """Changes an open limit order; it takes what its new price crosses. 110001 when it is
+        too late, 10001 where nothing would change."""
+        self._arrive(now_ms)
+        order = self._open(order)
+        order = amended(order, changes, self._admission, self.market, self.now_ms)
+        self.books.put(order)
+        self._desk.tell_order(order)
+        return self._matching.cross(order)
 
     def cancel(self, order: Order, now_ms: int) -> Order:
-        """Cancels an open order; raises Refused 110001 when it is too late."""
-        self.now_ms = max(self.now_ms, now_ms)
-        if not order.is_open or not order.matched:
-            raise order_not_found()
-        closed = self._close(
-            order, OrderStatus.CANCELLED, CancelType.BY_USER, RejectReason.PER_CANCEL_REQUEST
-        )
-        self._tell_later(closed, self._told_of(closed))
-        return closed
+        """Cancels an open order; raises Refused 110001 (spot 170213) when it is too late."""
+        self._arrive(now_ms)
+        order = self._open(order)
+        return self._desk.cancel(order, CancelType.BY_USER, RejectReason.PER_CANCEL_REQUEST)
 
-    def force(self, position: Position, forced: Forced, qty: Decimal | None, now_ms: int) -> Order:
-        """Takes `qty` (all of it without one) off a position at its mark, as the venue would."""
-        self.now_ms = max(self.now_ms, now_ms)
-        if position.side is None:
-            raise nothing_to_reduce()
-        for order in self._resting(position):
-            closed = self._close(
-                order, OrderStatus.CANCELLED, forced.cancel_type, RejectReason.NO_ERROR
-            )
-            self._tell_later(closed, [OrderChanged(closed.uid, closed)])
-        quote = self.market.quote(position.category, position.symbol)
-        warned = replace(position, status=forced.status, updated_ms=self.now_ms)
-        self._tell(PositionChanged(position.uid, warned, quote.mark))
-        size = min(qty or position.size, position.size)
-        serial, order_id = self._next_order()
-        coin = self.market.listing.get(position.category, position.symbol).settle
-        order = forced_order(serial, order_id, position, forced, size, coin, self.now_ms)
-        self.books.put(order)
-        fill = [Level(quote.mark, size)]
-        self._book(order, fill, self._terms(order, forced.exec_type, forced.fee_rate, maker=False))
-        return self.books.orders[order.order_id]
+    def cancel_all(self, uid: Uid, wanted: Callable[[Order], bool], now_ms: int) -> list[Order]:
+        """Cancels every open order of the account that is wanted; returns them as they ended."""
+        self._arrive(now_ms)
+        ended = []
+        for order in self.books.open_of(uid):
+            if wanted(order) and self._matching.match(order.order_id).is_open:
+                ended.append(self.cancel(order, now_ms))
+        return ended
 
-    def book_of(self, category: Category, symbol: str) -> Book:
-        """The book as it stands: what was taken since the last quote is gone."""
-        quote = self.market.quote(category, symbol)
-        book = book_around(quote, self._seed)
-        return Book(
-            bids=tuple(self._left(category, symbol, Side.SELL, book)),
-            asks=tuple(self._left(category, symbol, Side.BUY, book)),
-        )
-
-    # Inside
+    def open_orders_of(self, uid: Uid) -> Iterator[Order]:
+        return iter(self.books.open_of(uid))
 
     def _accept(self, uid: Uid, request: OrderRequest) -> Order:
         admitted = self._admission.admit(uid, request, self.now_ms)
         quote = self.market.quote(request.instrument.category, request.instrument.symbol)
-        serial, order_id = self._next_order()
+        serial, order_id = self._desk.next_order(request.instrument.category)
         order = ordered(serial, order_id, uid, request, admitted, quote.last, self.now_ms)
         self.books.put(order)
         return order
 
-    def _match_later(self, order: Order) -> None:
-        delay = self._draw("match", order.serial).randint(*MATCH_DELAY_MS)
-        self._schedule.at(self.now_ms + delay, lambda: self._match(order.order_id))
+    def _open(self, order: Order) -> Order:
+        """The order once its turn has come, as a venue that takes requests one by one has it."""
+        order = self._matching.match(order.order_id)
+        if not order.is_open:
+            raise order_not_found(spot=order.category is Category.SPOT)
+        return order
 
-    def _match(self, order_id: OrderId) -> None:
-        order = self.books.orders[order_id]
-        if order.matched or not order.is_open:
-            return
-        order = self._trimmed(replace(order, matched=True))
-        if order.qty == 0:
-            # The position went between the ack and the match.
-            order = replace(order, qty=self.books.orders[order_id].qty)
-            self._end_unfilled(order, CancelType.BY_REDUCE_ONLY, RejectReason.NO_ERROR)
-            return
-        fills = sweep(self._levels_for(order), order.side, order.qty, order.price)
-        filled = sum((level.qty for level in fills), ZERO)
-        if order.tif is TimeInForce.POST_ONLY and fills:
-            self._end_unfilled(order, CancelType.UNKNOWN, RejectReason.POST_ONLY_WOULD_TAKE)
-        elif order.tif is TimeInForce.FOK and filled < order.qty:
-            self._end_unfilled(order, CancelType.UNKNOWN, RejectReason.NOT_ENOUGH_TO_FILL)
-        elif fills:
-            key = (order.category, order.symbol, order.side)
-            self._taken[key] = self._taken.get(key, ZERO) + filled
-            terms = self._terms(order, ExecType.TRADE, TAKER_FEE, maker=False)
-            self._book(order, fills, terms)
-        elif order.tif is TimeInForce.IOC:
-            self._end_unfilled(order, CancelType.UNKNOWN, NO_QUOTE_FILL)
-        else:
-            self.books.put(order)
+    # Accounts
 
-    def _trimmed(self, order: Order) -> Order:
-        """Cuts a reduce-only order down to the position; it never flips it."""
-        if not order.reduce_only:
-            return order
-        held = self.books.position(order.uid, order.category, order.symbol, order.idx)
-        room = held.size if held.side is not None and held.side is not order.side else ZERO
-        return replace(order, qty=min(order.qty, order.cum_qty + room))
+    def deposit(self, uid: Uid, coin: str, amount: Decimal, now_ms: int) -> None:
+        """Money from outside: the only thing that changes the sum over all owners."""
+        self._arrive(now_ms)
+        self._desk.deposit(uid, coin, amount)
 
-    def _levels_for(self, order: Order) -> list[Level]:
-        book = book_around(self.market.quote(order.category, order.symbol), self._seed)
-        levels = self._left(order.category, order.symbol, order.side, book)
-        depth = self.depth_for(order)
-        return levels if depth is None else within(levels, depth)
+    def switch_mode(
+        self, uid: Uid, mode: PositionMode, *, symbol: str = "", coin: str = ""
+    ) -> None:
+        """One-way or hedge for a USDT perpetual, or for all of them by coin. 110029 where there
+        is no hedge mode, 110025 unchanged, 110024 and 110028 with a position or an order."""
+        for choice in chosen_modes(self.books, self.market, uid, mode, symbol, coin):
+            self.books.put(choice)
 
-    def _left(self, category: Category, symbol: str, side: Side, book: Book) -> list[Level]:
-        return without(book.against(side), self._taken.get((category, symbol, side), ZERO))
-
-    def _terms(self, order: Order, kind: ExecType, rate: Decimal, *, maker: bool) -> Terms:
-        quote = self.market.quote(order.category, order.symbol)
-        seq = self.market.next_seq()
-        return Terms(kind, rate, order.fee_coin, maker, quote.mark, quote.index, seq, self.now_ms)
-
-    def _book(self, order: Order, fills: list[Level], terms: Terms) -> None:
-        """Puts the fills into the books and plans what is told of them."""
-        held = self.books.position(order.uid, order.category, order.symbol, order.idx)
-        done = settle(order, held, fills, terms, self._next_execution)
-        self._put_settlement(done, order.fee_coin)
-        last = fills[-1].price
-        traded = sum((level.qty for level in fills), ZERO)
-        self._tell(QuotesChanged((self.market.traded(order.category, order.symbol, last, traded),)))
-        order = self._after_fill(done.order)
-        events: list[PrivateEvent] = [
-            Executed(order.uid, done.executions),
-            WalletChanged(order.uid, value_account(self.books, self.market, order.uid)),
+    def set_leverage(
+        self, uid: Uid, category: Category, symbol: str, buy: Decimal, sell: Decimal, now_ms: int
+    ) -> list[Position]:
+        """110043 where nothing changes, 110013 outside the contract's range. One-way takes one
+        leverage for both sides."""
+        self._arrive(now_ms)
+        i = self.market.listing.get(category, symbol)
+        changed = [
+            replace(position, updated_ms=self.now_ms)
+            for position in checked_leverage(self.books, uid, i, buy, sell)
         ]
-        self._tell_later(order, [*self._told_of(order), *events])
-        self._trim_resting(done.position)
+        for position in changed:
+            self.books.put(position)
+            self._desk.tell(self._desk.shown(position))
+        return changed
 
-    def _put_settlement(self, done: Settlement, coin: str) -> None:
-        self.books.put(done.position)
-        for execution in done.executions:
-            self.books.put(execution)
-        if done.closed:
-            self.books.put(done.closed)
-        wallet = self.books.wallet(done.order.uid, coin)
-        self.books.put(
-            replace(
-                wallet,
-                balance=wallet.balance + done.gained,
-                realised=wallet.realised + done.gained,
-            )
+    def positions_of(self, uid: Uid, category: Category, symbol: str) -> list[Position]:
+        """The rows of a symbol, flat ones too: one in one-way mode, two in hedge mode."""
+        hedged = category is Category.LINEAR and (
+            self.books.mode(uid, symbol) is PositionMode.HEDGE
         )
-        self.books.put(replace(self.books.counters, seq=self.market.seq, now_ms=self.now_ms))
-
-    def _after_fill(self, order: Order) -> Order:
-        if order.cum_qty == order.qty:
-            return self._close(order, OrderStatus.FILLED)
-        if order.tif in (TimeInForce.IOC, TimeInForce.FOK):
-            return self._close(
-                order, OrderStatus.CANCELLED, CancelType.UNKNOWN, RejectReason.NO_FULL_FILL
-            )
-        order = replace(order, status=OrderStatus.PARTIALLY_FILLED)
-        self.books.put(order)
-        return order
-
-    def _end_unfilled(self, order: Order, cancel: CancelType, reason: RejectReason) -> None:
-        closed = self._close(order, OrderStatus.CANCELLED, cancel, reason)
-        self._tell_later(closed, self._told_of(closed))
-
-    def _close(
-        self,
-        order: Order,
-        status: OrderStatus,
-        cancel: CancelType = CancelType.UNKNOWN,
-        reason: RejectReason = RejectReason.NO_ERROR,
-    ) -> Order:
-        lag = self._draw("history", order.serial).randint(*HISTORY_LAG_MS)
-        order = replace(
-            order,
-            status=status,
-            matched=True,
-            cancel_type=cancel,
-            reject_reason=reason,
-            updated_ms=self.now_ms,
-            history_ms=self.now_ms + lag,
-        )
-        self.books.put(order)
-        return order
-
-    def _resting(self, position: Position) -> list[Order]:
-        key = (position.uid, position.category, position.symbol, position.idx)
         return [
-            order
-            for order in self.books.open_orders.values()
-            if order.matched and (order.uid, order.category, order.symbol, order.idx) == key
+            self.books.position(uid, category, symbol, idx) for idx in ((1, 2) if hedged else (0,))
         ]
 
-    def _trim_resting(self, position: Position) -> None:
-        """Resting reduce-only orders never add up to more than the position, oldest first."""
-        room = position.size
-        for order in self._resting(position):
-            if not order.reduce_only:
-                continue
-            keeps = ZERO if position.side is order.side else min(order.leaves, room)
-            room -= keeps
-            if keeps == order.leaves:
-                continue
-            if keeps == 0:
-                self._end_unfilled(order, CancelType.BY_REDUCE_ONLY, RejectReason.NO_ERROR)
-            else:
-                cut = replace(order, qty=order.cum_qty + keeps, updated_ms=self.now_ms)
-                self.books.put(cut)
-                self._tell_later(cut, self._told_of(cut))
+    def liquidation_price(self, position: Position) -> Decimal | None:
+        """An estimate; None where it is too far away to say."""
+        quote = self.market.quote(position.category, position.symbol)
+        value = value_account(self.books, self.market, position.uid)
+        return liquidation_price(value, position, quote)
+
+    # What the venue does
+
+    def force(self, position: Position, forced: Forced, qty: Decimal | None, now_ms: int) -> Order:
+        """Takes `qty` (all of it without one) off a position at its mark, as the venue would."""
+        self._arrive(now_ms)
+        return self._interventions.force(position, forced, qty)
+
+    def move(
+        self,
+        position: Position,
+        to: Uid,
+        now_ms: int,
+        *,
+        qty: Decimal | None = None,
+        price: Decimal | None = None,
+    ) -> Sequence[Position]:
+        """Hands (part of) a position to another account, at the mark unless a price is given."""
+        self._arrive(now_ms)
+        return self._interventions.move(position, to, qty, price)
+
+    def deliver(
+        self, category: Category, symbol: str, now_ms: int, price: Decimal | None = None
+    ) -> Quote:
+        """Ends a contract now, for everybody: at its index unless a price is given."""
+        self._arrive(now_ms)
+        return self._interventions.deliver((category, symbol), price)
+
+    def fund(
+        self, now_ms: int, *, symbol: str = "", rate: Decimal | None = None
+    ) -> list[Execution]:
+        """Funding now, of all perpetuals or one symbol's; by the quoted rate unless given."""
+        self._arrive(now_ms)
+        return self._timetable.fund(lambda q: symbol in ("", q.instrument.symbol), rate)
+
+    def settle_sessions(self, now_ms: int, *, symbol: str = "") -> list[Execution]:
+        """The periodic settlement of USDC contracts, now."""
+        self._arrive(now_ms)
+        return self._timetable.settle_sessions(symbol)
+
+    # The clock's own deeds
 
     def _tick(self) -> None:
-        self._schedule.at(self.now_ms + TICK_MS, self._tick)
+        desk = self._desk
+        desk.schedule.at(desk.now_ms + TICK_MS, self._tick)
         if self.paused:
-            self._tell(QuotesChanged(()))
+            desk.tell(QuotesChanged(()))
             return
-        self._taken.clear()
-        changed = tuple(self.market.tick(TICK_MS, self.now_ms))
-        self._tell(QuotesChanged(changed))
-        self._fill_resting({(q.instrument.category, q.instrument.symbol) for q in changed})
+        self._matching.refill()
+        changed = tuple(self.market.tick(TICK_MS, desk.now_ms))
+        desk.tell(QuotesChanged(changed))
+        self._matching.fill_resting(changed)
+        if self.auto_liquidation and self.market.ticks % MARGIN_TICKS == 0:
+            self._interventions.check_margins()
 
-    def _fill_resting(self, moved: set[tuple[Category, str]]) -> None:
-        for order in list(self.books.open_orders.values()):
-            if not order.matched or (order.category, order.symbol) not in moved:
-                continue
-            quote = self.market.quote(order.category, order.symbol)
-            buys = order.side is Side.BUY
-            if quote.ask <= order.price if buys else quote.bid >= order.price:
-                current = self.books.orders[order.order_id]
-                if current.leaves:
-                    terms = self._terms(current, ExecType.TRADE, MAKER_FEE, maker=True)
-                    self._book(current, [Level(current.price, current.leaves)], terms)
-
-    def _told_of(self, order: Order) -> list[PrivateEvent]:
-        """An order and its position: pushed with every change of the order, even without one."""
-        held = self.books.position(order.uid, order.category, order.symbol, order.idx)
-        mark = self.market.quote(order.category, order.symbol).mark
-        return [OrderChanged(order.uid, order), PositionChanged(order.uid, held, mark)]
-
-    def _tell(self, event: Event) -> None:
-        self.outbox.append(Told(self.now_ms, event))
-
-    def _tell_later(self, order: Order, events: list[PrivateEvent]) -> None:
-        rng = self._draw("frames", f"{order.serial}/{order.cum_qty}/{order.status}")
-        for event in events:
-            due = self.now_ms + rng.randint(*FRAME_DELAY_MS)
-            self._schedule.at(due, lambda event=event: self._tell(event))  # type: ignore[misc]  # a default binds the loop variable
-
-    def _next_order(self) -> tuple[int, OrderId]:
-        serial = self.books.count("order")
-        return serial, OrderId(str(_uuid(self._draw("order-id", serial))))
-
-    def _next_execution(self) -> tuple[int, str]:
-        serial = self.books.count("execution")
-        return serial, str(_uuid(self._draw("execution-id", serial)))
-
-    def _draw(self, purpose: str, which: object) -> random.Random:
-        """A generator of its own per purpose and serial: a restart draws the same again."""
-        return random.Random(f"{self._seed}/{purpose}/{which}")
-
-    def open_orders_of(self, uid: Uid) -> Iterator[Order]:
-        return (order for order in self.books.open_orders.values() if order.uid == uid)
-
-
-def _uuid(rng: random.Random) -> uuid.UUID:
-    return uuid.UUID(int=rng.getrandbits(128), version=4)
+    def _recall(self) -> None:
+        """Knows every contract the books speak of, those of earlier days too; what was
+        delivered stays closed."""
+        spoken = {(p.category, p.symbol) for p in self.books.positions.values()}
+        spoken |= {(o.category, o.symbol) for o in self.books.orders.values()}
+        spoken |= {(e.category, e.symbol) for rows in self.books.executions.values() for e in rows}
+        for key in sorted(spoken):
+            self.market.recall(*key)
+        for key, ended in sorted(self.books.ended.items()):
+            if self.market.recall(*key) and self.market.quote(*key).instrument.is_trading:
+                self.market.end(key, ended.price)

@@ -98,6 +98,10 @@ class Position:
     open_ms: int = 0
 
     @property
+    def basis(self) -> Decimal:
+        return self.session_avg or self.avg_price
+
+    @property
     def signed(self) -> Decimal:
         """Size in base coin (inverse: contracts), negative for a short."""
         return -self.size if self.side is Side.SELL else self.size
@@ -142,6 +146,7 @@ class Order:
     fee_coin: str = ""
     history_ms: int = 0
     market_unit: MarketUnit | None = None
+    avg_price: Decimal = ZERO
 
     @property
     def is_open(self) -> bool:

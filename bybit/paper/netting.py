@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
-from ..vocab import Side
+from ..vocab import Category, Side
 from .model import ZERO, Position
 
 PRICE_UNIT = Decimal("1E-10")
@@ -26,20 +26,37 @@ def money(amount: Decimal) -> Decimal:
     return plain(amount.quantize(MONEY_UNIT, ROUND_HALF_UP))
 
 
-def linear_pnl(side: Side, qty: Decimal, entry: Decimal, price: Decimal) -> Decimal:
-    """s·q·(price − entry), in the settle coin."""
-    return qty * (price - entry) if side is Side.BUY else qty * (entry - price)
+def gross_pnl(
+    category: Category, side: Side, qty: Decimal, entry: Decimal, price: Decimal
+) -> Decimal:
+    """s·q·(price − entry) in the settle coin; inverse s·q·(1/entry − 1/price), in coin."""
+    sign = 1 if side is Side.BUY else -1
+    if category is Category.INVERSE:
+        return sign * (qty / entry - qty / price)
+    return sign * qty * (price - entry)
+
+
+def blended(
+    category: Category, size: Decimal, before: Decimal, qty: Decimal, price: Decimal
+) -> Decimal:
+    """The average price after `qty` more at `price`: by value, inverse harmonic."""
+    if size == 0:
+        return price
+    if category is Category.INVERSE:
+        return rounded((size + qty) / (size / before + qty / price))
+    return average(size * before + qty * price, size + qty)
 
 
 def apply_fill(
     position: Position, side: Side, qty: Decimal, price: Decimal, fee: Decimal, now_ms: int
 ) -> Netted:
-    """Nets a fill of a linear contract; a fill beyond the size turns the position over."""
+    """Nets a fill of a contract; a fill beyond the size turns the position over."""
     if position.side is None or position.side is side:
         return Netted(_grown(position, side, qty, price, fee, now_ms), ZERO, ZERO, ZERO, ZERO)
     closed = min(qty, position.size)
     close_part = money(fee * closed / qty)
-    pnl = money(linear_pnl(position.side, closed, position.avg_price, price))
+    basis = position.basis
+    pnl = money(gross_pnl(position.category, position.side, closed, basis, price))
     open_fee = money(position.open_fee * closed / position.size)
     rest = replace(
         position,
@@ -50,10 +67,10 @@ def apply_fill(
         updated_ms=now_ms,
     )
     if rest.size == 0:
-        rest = replace(rest, side=None, avg_price=ZERO, open_fee=ZERO, open_ms=0)
+        rest = replace(rest, side=None, avg_price=ZERO, session_avg=ZERO, open_fee=ZERO, open_ms=0)
     if qty > closed:
         rest = _grown(rest, side, qty - closed, price, fee - close_part, now_ms)
-    return Netted(rest, closed, position.avg_price, pnl, open_fee)
+    return Netted(rest, closed, basis, pnl, open_fee)
 
 
 def _grown(
@@ -61,12 +78,13 @@ def _grown(
 ) -> Position:
     opening = position.side is None
     size = plain(position.size + qty)
-    value = position.size * position.avg_price + qty * price
+    category, held = position.category, position.size
     return replace(
         position,
         side=side,
         size=size,
-        avg_price=price if opening else average(value, size),
+        avg_price=blended(category, held, position.avg_price, qty, price),
+        session_avg=blended(category, held, position.basis, qty, price),
         open_fee=(ZERO if opening else position.open_fee) + fee,
         cur_realised=(ZERO if opening else position.cur_realised) - fee,
         cum_realised=position.cum_realised - fee,
@@ -78,7 +96,11 @@ def _grown(
 
 def average(value: Decimal, qty: Decimal) -> Decimal:
     """Value per unit, to the tenth decimal and without trailing zeros."""
-    return plain((value / qty).quantize(PRICE_UNIT, ROUND_HALF_UP))
+    return rounded(value / qty)
+
+
+def rounded(price: Decimal) -> Decimal:
+    return plain(price.quantize(PRICE_UNIT, ROUND_HALF_UP))
 
 
 def plain(number: Decimal) -> Decimal:

@@ -1,6 +1,6 @@
 """New orders: what an accepted request, or the venue itself, becomes in the books."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ..vocab import (
@@ -14,20 +14,19 @@ from ..vocab import (
     TimeInForce,
 )
 from .admission import Admitted
-from .instruments import TAKER_FEE
 from .model import ZERO, Order, OrderId, Position, Uid
 from .rules import OrderRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """A trade the venue makes itself: a liquidation or an auto-deleveraging."""
+    """A trade the venue makes itself; `takes_fee` by the taker's rate."""
 
     exec_type: ExecType
     create_type: CreateType
     cancel_type: CancelType
     status: PositionStatus
-    fee_rate: Decimal
+    takes_fee: bool = False
 
 
 LIQUIDATION = Forced(
@@ -35,14 +34,24 @@ LIQUIDATION = Forced(
     CreateType.BY_TAKEOVER,
     CancelType.ALL_BEFORE_LIQUIDATION,
     PositionStatus.LIQUIDATING,
-    TAKER_FEE,
+    takes_fee=True,
 )
 DELEVERAGING = Forced(
     ExecType.ADL_TRADE,
     CreateType.BY_ADL,
     CancelType.ALL_BEFORE_ADL,
     PositionStatus.ADL,
-    ZERO,
+)
+DELIVERY = Forced(
+    ExecType.DELIVERY, CreateType.BY_SETTLE, CancelType.BY_SETTLE, PositionStatus.NORMAL
+)
+OPTION_DELIVERY = replace(DELIVERY, cancel_type=CancelType.BY_DELIVERY)
+INVERSE_DELIVERY = replace(DELIVERY, exec_type=ExecType.SETTLE)
+MOVE = Forced(
+    ExecType.MOVE_POSITION,
+    CreateType.BY_MOVE_POSITION,
+    CancelType.BY_ADMIN,
+    PositionStatus.NORMAL,
 )
 
 
@@ -70,7 +79,7 @@ def ordered(
         tif=request.tif,
         price=admitted.price,
         qty=admitted.qty,
-        reduce_only=request.reduce_only,
+        reduce_only=admitted.reduce_only,
         close_on_trigger=request.close_on_trigger,
         create_type=request.create_type,
         created_ms=now_ms,
@@ -78,7 +87,9 @@ def ordered(
         last_price_on_created=last,
         slippage_type=slip.kind if slip else SlippageToleranceType.UNKNOWN,
         slippage=slip.text if slip else "",
-        fee_coin=i.settle,
+        # Spot: the fee is in the coin that is received (Bybit V5: spot fee currency).
+        fee_coin=i.base if i.is_spot and request.side is Side.BUY else i.settle,
+        market_unit=request.market_unit,
     )
 
 
@@ -90,8 +101,10 @@ def forced_order(
     qty: Decimal,
     coin: str,
     now_ms: int,
+    side: Side | None = None,
 ) -> Order:
-    """The venue's own order against a position, already matched; its price shows as 0."""
+    """The venue's own order against a position, already matched; its price shows as 0.
+    Without a side it closes."""
     return Order(
         serial=serial,
         order_id=order_id,
@@ -100,12 +113,12 @@ def forced_order(
         category=position.category,
         symbol=position.symbol,
         idx=position.idx,
-        side=Side.SELL if position.side is Side.BUY else Side.BUY,
+        side=side or (Side.SELL if position.side is Side.BUY else Side.BUY),
         order_type=OrderType.MARKET,
         tif=TimeInForce.IOC,
         price=ZERO,
         qty=qty,
-        reduce_only=True,
+        reduce_only=side is None,
         close_on_trigger=False,
         create_type=forced.create_type,
         created_ms=now_ms,

@@ -60,12 +60,33 @@ def reduces_wrong_side() -> Refused:
     return Refused(110017, "reduce-only order has same side with current position")
 
 
-def duplicate_link_id() -> Refused:
+def duplicate_link_id(*, spot: bool = False) -> Refused:
+    if spot:
+        return Refused(170141, "Duplicate clientOrderId")
     return Refused(110072, "OrderLinkedID is duplicate")
 
 
-def order_not_found() -> Refused:
+def order_not_found(*, spot: bool = False) -> Refused:
+    if spot:
+        return Refused(170213, "Order does not exist.")
     return Refused(110001, "order not exists or too late to cancel")
+
+
+def contract_not_live() -> Refused:
+    return Refused(110074, "This contract is not live")
+
+
+def balance_insufficient() -> Refused:
+    return Refused(170131, "Insufficient balance.")
+
+
+def amount_too_small() -> Refused:
+    return Refused(170140, "Order value exceeded lower limit.")
+
+
+def nothing_to_amend() -> Refused:
+    text = "The order remains unchanged as the parameters entered match the existing ones."
+    return Refused(10001, text)
 
 
 def no_market_price() -> Refused:
@@ -82,8 +103,9 @@ def price_out_of_band(side: str) -> Refused:
     return Refused(110003, "Order price exceeds the allowable range: too low")
 
 
-def too_many_orders() -> Refused:
-    return Refused(110020, "Not allowed to have more than 500 active orders")
+def too_many_orders(limit: int, *, spot: bool = False) -> Refused:
+    code = 170810 if spot else 110020
+    return Refused(code, f"Not allowed to have more than {limit} active orders")
 
 
 def rate_limited() -> Refused:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ..vocab import (
     ORDER_LINK_ID_PATTERN,
     Category,
+    MarketUnit,
     OrderType,
     Side,
     SlippageToleranceType,
@@ -48,7 +49,10 @@ class Slippage:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """A well-formed request; `price` is None for a market order, `qty` 0 closes everything."""
+    """A well-formed request; `price` is None for a market order, `qty` 0 closes everything.
+
+    `market_unit` is a spot market order's; without one its `qty` is in base coin.
+    """
 
     instrument: Instrument
     side: Side
@@ -62,6 +66,12 @@ class OrderRequest:
     link_id: str
     slippage: Slippage | None = None
     create_type: str = "CreateByUser"
+    market_unit: MarketUnit | None = None
+
+    @property
+    def by_quote(self) -> bool:
+        """Whether `qty` is an amount of quote coin."""
+        return self.market_unit is MarketUnit.QUOTE_COIN
 
 
 def read_order(body: Mapping[str, Any], listing: Listing) -> OrderRequest:
@@ -85,16 +95,22 @@ def read_order(body: Mapping[str, Any], listing: Listing) -> OrderRequest:
         close_on_trigger=_flag(body, "closeOnTrigger"),
         link_id=_link_id(body),
         slippage=_slippage(body) if market else None,
+        market_unit=_market_unit(body) if market and instrument.is_spot else None,
     )
+    if instrument.option is not None and not request.link_id:
+        raise bad_parameter("orderLinkId is required for options")
     check_size(request)
     return request
 
 
 def check_size(request: OrderRequest) -> None:
     """Quantity and price on their steps and inside their limits."""
+    if request.instrument.is_spot:
+        _check_spot_size(request)
+        return
     i, qty = request.instrument, request.qty
     if qty == 0:
-        if not (request.reduce_only and request.close_on_trigger):
+        if not (request.reduce_only and request.close_on_trigger) or i.option is not None:
             raise qty_invalid()
         return
     if not i.is_on_step(qty):
@@ -108,14 +124,43 @@ def check_size(request: OrderRequest) -> None:
         raise Refused(10001, "Price invalid")
 
 
+def _check_spot_size(request: OrderRequest) -> None:
+    i, qty = request.instrument, request.qty
+    if request.by_quote:
+        if qty <= 0 or qty % i.quote_step:
+            raise Refused(170148, "Market order amount decimal too long.")
+        if qty > i.max_amount:
+            raise Refused(170124, "Order amount too large.")
+        return
+    if not i.is_on_step(qty):
+        raise Refused(170137, "Order quantity has too many decimals.")
+    if qty < i.min_qty:
+        raise Refused(170136, "Order quantity exceeded lower limit.")
+    if request.price is None:
+        if qty > i.max_market_qty:
+            raise Refused(170381, f"Market order quantity cannot exceed {i.max_market_qty}.")
+        return
+    if qty > i.max_order_qty:
+        raise Refused(170382, f"Limit order quantity cannot exceed {i.max_order_qty}.")
+    if request.price <= 0 or not i.is_on_tick(request.price):
+        raise Refused(170134, "Order price has too many decimals.")
+
+
 def check_band(request: OrderRequest, mark: Decimal) -> None:
     """A limit order may not pay more, or take less, than mark·(1±Y)."""
     if request.price is None:
         return
-    y = request.instrument.band_y
-    if request.side is Side.BUY and request.price > mark * (1 + y):
+    i, buys = request.instrument, request.side is Side.BUY
+    low, high = i.limits(mark)
+    if low <= request.price <= high:
+        return
+    if request.price > high and buys:
+        if i.is_spot:
+            raise Refused(170193, f"Buy order price cannot be higher than {high.normalize():f}.")
         raise price_out_of_band(request.side)
-    if request.side is Side.SELL and request.price < mark * (1 - y):
+    if request.price < low and not buys:
+        if i.is_spot:
+            raise Refused(170194, f"Sell order price cannot be lower than {low.normalize():f}.")
         raise price_out_of_band(request.side)
 
 
@@ -148,6 +193,17 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     for name in NOT_HERE:
         if body.get(name) not in (None, "", "0"):
             raise bad_parameter(f"{name} is not supported by the paper exchange")
+
+
+def _market_unit(body: Mapping[str, Any]) -> MarketUnit:
+    """Spot market orders: a buyer names the amount to spend unless told otherwise."""
+    if body.get("isLeverage") in (1, "1"):
+        raise Refused(170344, "Symbol is not supported on Margin Trading.")
+    given = body.get("marketUnit")
+    if given in (None, ""):
+        buys = body.get("side") == Side.BUY
+        return MarketUnit.QUOTE_COIN if buys else MarketUnit.BASE_COIN
+    return read_enum(MarketUnit, given, "marketUnit")
 
 
 def _tif(body: Mapping[str, Any]) -> TimeInForce:

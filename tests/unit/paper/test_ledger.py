@@ -33,6 +33,7 @@ def test_every_record_survives_json() -> None:
         "order",
         "execution",
         "closed_pnl",
+        "entry",
         "counters",
     }
     for (kind, _), record in changes:
