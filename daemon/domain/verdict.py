@@ -172,7 +172,7 @@ def _judge_position(
         if component.open == 0:
             continue
         if reading is None or reading.failure:
-            why = reading.failure if reading else "not read yet"
+            why = (reading.failure if reading else None) or "not read yet"
             doubts.setdefault(why, []).append(component.symbol)
             continue
         idx = position_idx_for(component.side, reading.holdings)
