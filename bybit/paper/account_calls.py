@@ -7,7 +7,6 @@ from ..vocab import MarginMode, Path
 from .calls import DAY_MS, Call, Endpoint, Reply, page, time_span
 from .encode import text, wallet_row
 from .encode_records import transaction_row
-from .instruments import MAKER_FEE, TAKER_FEE
 from .model import Account
 from .refusals import Refused
 from .rights import permissions
@@ -44,16 +43,18 @@ def fee_rate(call: Call) -> Reply:
     category = call.category()
     listing = call.venue.market.listing
     symbol = call.text("symbol")
+    base = call.text("baseCoin")
     chosen = [listing.get(category, symbol)] if symbol else listing.of(category)
+    chosen = [i for i in chosen if base in ("", i.base)]
     return Reply(
         {
             "category": category,
             "list": [
                 {
                     "symbol": i.symbol,
-                    "baseCoin": "",
-                    "takerFeeRate": text(TAKER_FEE),
-                    "makerFeeRate": text(MAKER_FEE),
+                    "baseCoin": i.base if i.option else "",
+                    "takerFeeRate": text(i.taker_fee),
+                    "makerFeeRate": text(i.maker_fee),
                 }
                 for i in chosen
             ],

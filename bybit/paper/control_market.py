@@ -1,14 +1,16 @@
 """Control of the market and of what the venue does to positions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from ..vocab import CreateType, OrderType, TimeInForce
+from ..vocab import Category, CreateType, OrderType, PositionMode, TimeInForce
 from .control_body import BadBody, Body, category, flag, number, side, text, whole
-from .encode import execution_row, order_row, position_row
-from .model import Order, Position
+from .encode import execution_row, order_row
+from .model import Execution, Order, Position
 from .orders import DELEVERAGING, LIQUIDATION, Forced
-from .rules import OrderRequest, check_size
+from .private_rows import listed_row
+from .rules import OrderRequest, check_size, read_order
 from .venue import Venue
 
 Answer = Mapping[str, Any]
@@ -26,6 +28,14 @@ class MarketControl:
             ("POST", "price"): self.price,
             ("POST", "liquidate"): lambda body: self._force(body, LIQUIDATION),
             ("POST", "adl"): lambda body: self._force(body, DELEVERAGING),
+            ("POST", "order"): self.order,
+            ("POST", "mode"): self.mode,
+            ("POST", "deposit"): self.deposit,
+            ("POST", "move"): self.move,
+            ("POST", "deliver"): self.deliver,
+            ("POST", "fund"): self.fund,
+            ("POST", "settle"): self.settle,
+            ("POST", "auto_liquidation"): self.auto_liquidation,
         }
 
     def trade(self, body: Body) -> Answer:
@@ -56,9 +66,81 @@ class MarketControl:
         self._venue.set_mark(category(body), symbol, mark)
         return {"symbol": symbol, "mark": format(mark, "f")}
 
+    def order(self, body: Body) -> Answer:
+        """A limit order; what it takes at once is in the reply."""
+        uid = self._venue.account(text(body, "account")).uid
+        spec = {
+            "category": category(body),
+            "symbol": text(body, "symbol"),
+            "side": side(body),
+            "orderType": OrderType.LIMIT,
+            "qty": _plain(body["qty"]),
+            "price": _plain(body["price"]),
+            "timeInForce": body.get("tif", TimeInForce.GTC),
+            "positionIdx": whole(body, "position_idx", 0),
+            "reduceOnly": flag(body, "reduce_only"),
+            "orderLinkId": body.get("order_link_id", ""),
+        }
+        request = read_order(spec, self._venue.market.listing)
+        return self._done(self._venue.engine.trade(uid, request, self._venue.now_ms()))
+
+    def mode(self, body: Body) -> Answer:
+        account = self._venue.account(text(body, "account"))
+        hedge = body["mode"] == "hedge"
+        self._venue.engine.switch_mode(
+            account.uid,
+            PositionMode.HEDGE if hedge else PositionMode.ONE_WAY,
+            symbol=str(body.get("symbol", "")),
+            coin=str(body.get("coin", "")),
+        )
+        self._venue.commit()
+        return {"mode": body["mode"]}
+
+    def deposit(self, body: Body) -> Answer:
+        venue, coin = self._venue, text(body, "coin")
+        uid = venue.account(text(body, "account")).uid
+        venue.engine.deposit(uid, coin, number(body["amount"]), venue.now_ms())
+        venue.commit()
+        return {"coin": coin, "balance": format(venue.books.wallet(uid, coin).balance, "f")}
+
+    def move(self, body: Body) -> Answer:
+        venue, held = self._venue, self._held(body)
+        to = venue.account(text(body, "to")).uid
+        both = venue.engine.move(
+            held, to, venue.now_ms(), qty=_number_of(body, "qty"), price=_number_of(body, "price")
+        )
+        venue.commit()
+        return {"positions": [listed_row(venue, position) for position in both]}
+
+    def deliver(self, body: Body) -> Answer:
+        venue, symbol = self._venue, text(body, "symbol")
+        price = _number_of(body, "price")
+        quote = venue.engine.deliver(category(body), symbol, venue.now_ms(), price)
+        venue.commit()
+        return {"symbol": symbol, "price": format(quote.mark, "f")}
+
+    def fund(self, body: Body) -> Answer:
+        venue = self._venue
+        paid = venue.engine.fund(
+            venue.now_ms(), symbol=str(body.get("symbol", "")), rate=_number_of(body, "rate")
+        )
+        return self._paid(paid)
+
+    def settle(self, body: Body) -> Answer:
+        symbol = str(body.get("symbol", ""))
+        return self._paid(self._venue.engine.settle_sessions(self._venue.now_ms(), symbol=symbol))
+
+    def _paid(self, executions: Sequence[Execution]) -> Answer:
+        self._venue.commit()
+        return {"executions": [execution_row(made) for made in executions]}
+
+    def auto_liquidation(self, body: Body) -> Answer:
+        self._venue.engine.auto_liquidation = flag(body, "on")
+        return {"on": self._venue.engine.auto_liquidation}
+
     def _force(self, body: Body, forced: Forced) -> Answer:
         held = self._held(body)
-        qty = number(body["qty"]) if "qty" in body else None
+        qty = _number_of(body, "qty")
         return self._done(self._venue.engine.force(held, forced, qty, self._venue.now_ms()))
 
     def _held(self, body: Body) -> Position:
@@ -70,10 +152,19 @@ class MarketControl:
         venue = self._venue
         venue.commit()
         held = venue.held(order.uid, order.category, order.symbol, order.idx)
-        mark = venue.market.quote(order.category, order.symbol).mark
         fills = [e for e in venue.books.executions[order.uid] if e.order_id == order.order_id]
         return {
             "order": order_row(order),
             "executions": [execution_row(fill) for fill in fills],
-            "position": position_row(held, mark),
+            "position": None if order.category is Category.SPOT else listed_row(venue, held),
         }
+
+
+def _number_of(body: Body, name: str) -> Decimal | None:
+    """None where the field is absent."""
+    return number(body[name]) if body.get(name) is not None else None
+
+
+def _plain(value: Any) -> str:
+    """As an order's body has it, where control takes JSON numbers too."""
+    return format(number(value), "f")

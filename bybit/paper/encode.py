@@ -7,10 +7,10 @@ wire in one of the two shows.
 from decimal import Decimal
 from typing import Any
 
-from ..vocab import FLAT_SIDE, AccountType, Category, ExecType
-from .model import ZERO, ClosedPnl, Execution, Order, Position
-from .netting import average, money
-from .valuation import MAINTENANCE_RATE, CoinValue, Valuation, unrealised
+from ..vocab import AccountType, Category, ExecType
+from .model import ZERO, ClosedPnl, Execution, Order
+from .netting import money
+from .valuation import CoinValue, Valuation
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ def text(number: Decimal) -> str:
 
 def order_row(order: Order) -> Row:
     """As in order/realtime."""
-    avg = text(average(order.cum_value, order.cum_qty)) if order.cum_qty else ""
+    spot = order.category is Category.SPOT
     fees = {order.fee_coin: text(order.cum_fee)} if order.cum_qty else {}
     return {
         "orderId": order.order_id,
@@ -31,15 +31,15 @@ def order_row(order: Order) -> Row:
         "price": text(order.price),
         "qty": text(order.qty),
         "side": order.side,
-        "isLeverage": "",
+        "isLeverage": "0" if spot else "",
         "positionIdx": order.idx,
         "orderStatus": order.status,
         "createType": order.create_type,
         "cancelType": order.cancel_type,
         "rejectReason": order.reject_reason,
-        "avgPrice": avg,
+        "avgPrice": text(order.avg_price) if order.cum_qty else "",
         "leavesQty": text(order.leaves),
-        "leavesValue": text(order.leaves * order.price),
+        "leavesValue": text(order.leaves_value),
         "cumExecQty": text(order.cum_qty),
         "cumExecValue": text(order.cum_value),
         "cumExecFee": text(order.cum_fee),
@@ -47,7 +47,7 @@ def order_row(order: Order) -> Row:
         "orderType": order.order_type,
         "stopOrderType": "",
         "orderIv": "",
-        "marketUnit": "",
+        "marketUnit": order.market_unit or "",
         "triggerPrice": "",
         "takeProfit": "",
         "stopLoss": "",
@@ -96,6 +96,7 @@ def order_frame_row(order: Order) -> Row:
 
 def execution_row(row: Execution) -> Row:
     """As in execution/list: without positionIdx and without a realised P&L."""
+    option = row.category is Category.OPTION
     return {
         "symbol": row.symbol,
         "orderId": row.order_id,
@@ -118,12 +119,12 @@ def execution_row(row: Execution) -> Row:
         "feeCurrency": row.fee_coin,
         "execTime": str(row.exec_ms),
         "isMaker": row.is_maker,
-        "closedSize": text(row.closed_size),
+        "closedSize": "" if row.category is Category.SPOT else text(row.closed_size),
         "markPrice": text(row.mark),
         "indexPrice": text(row.index),
-        "underlyingPrice": "",
-        "tradeIv": "",
-        "markIv": "",
+        "underlyingPrice": text(row.underlying) if option else "",
+        "tradeIv": text(row.trade_iv) if option else "",
+        "markIv": text(row.mark_iv) if option else "",
         "blockTradeId": "",
         "seq": row.seq,
         "extraFees": "",
@@ -137,7 +138,7 @@ def execution_frame_row(row: Execution) -> Row:
         "execPnl": text(row.pnl),
         "isLeverage": "0",
         "marketUnit": "",
-        "indexPrice": "",
+        "indexPrice": text(row.index) if row.category is Category.OPTION else "",
     }
     shown = execution_row(row)
     del shown["execFeeV2"]
@@ -161,84 +162,6 @@ def fast_execution_row(row: Execution) -> Row | None:
         "execTime": str(row.exec_ms),
         "seq": row.seq,
     }
-
-
-def position_row(position: Position, mark: Decimal) -> Row:
-    """As in position/list."""
-    return {
-        **_position(position, mark),
-        "avgPrice": text(position.avg_price),
-        "bustPrice": "",
-        "liqPrice": "",
-        "sessionAvgPrice": "",
-    }
-
-
-def position_frame_row(position: Position, mark: Decimal) -> Row:
-    """As pushed on `position`: `entryPrice` instead of avgPrice, and the category."""
-    row = {
-        **_position(position, mark),
-        "category": position.category,
-        "entryPrice": text(position.avg_price),
-        "bustPrice": "",
-        "liqPrice": "",
-        "sessionAvgPrice": "0",
-    }
-    if position.side is None:
-        row |= {"positionValue": "0", "unrealisedPnl": "0", "liqPrice": "0"}
-    return row
-
-
-def _position(p: Position, mark: Decimal) -> Row:
-    value = p.size * p.avg_price
-    at_mark = p.size * mark
-    flat = p.side is None
-    margin = text(money(value / p.leverage))
-    margin_by_mark = text(money(at_mark / p.leverage))
-    return {
-        "positionIdx": p.idx,
-        "riskId": 1,
-        "riskLimitValue": "2000000",
-        "symbol": p.symbol,
-        "side": FLAT_SIDE if p.side is None else p.side,
-        "size": text(p.size),
-        "positionValue": "" if flat else text(value),
-        "tradeMode": 0,
-        "positionStatus": p.status,
-        "autoAddMargin": 0,
-        "adlRankIndicator": 0 if flat else 2,
-        "leverage": text(p.leverage),
-        "breakEvenPrice": _break_even(p),
-        "positionBalance": "0",
-        "markPrice": text(mark),
-        "positionIM": margin,
-        "positionIMByMp": margin_by_mark,
-        "positionMM": text(money(value * MAINTENANCE_RATE)),
-        "positionMMByMp": text(money(at_mark * MAINTENANCE_RATE)),
-        "tpslMode": "Full",
-        "takeProfit": "",
-        "stopLoss": "",
-        "trailingStop": "0",
-        "unrealisedPnl": "" if flat else text(unrealised(p, mark)),
-        "curRealisedPnl": text(p.cur_realised),
-        "cumRealisedPnl": text(p.cum_realised),
-        "seq": p.seq,
-        "isReduceOnly": False,
-        "mmrSysUpdatedTime": "",
-        "leverageSysUpdatedTime": "",
-        "createdTime": str(p.created_ms),
-        "updatedTime": str(p.updated_ms),
-        "openTime": p.open_ms,
-    }
-
-
-def _break_even(p: Position) -> str:
-    """(entry·qty − realised) / (qty − |qty|·taker), qty signed (Bybit V5: position/list)."""
-    if p.side is None:
-        return ""
-    worth = p.signed * p.avg_price - p.cur_realised
-    fee = p.size * Decimal("0.00055")
-    return text((worth / (p.signed - fee)).quantize(Decimal("1E-8")))
 
 
 def closed_pnl_row(row: ClosedPnl) -> Row:
@@ -268,9 +191,9 @@ def closed_pnl_row(row: ClosedPnl) -> Row:
 
 def wallet_row(value: Valuation, coins: frozenset[str] | None = None) -> Row:
     """As in account/wallet-balance and on `wallet`; zero coins are left out unless asked for."""
-    equity = value.equity
-    im = text(_rate(value.initial_margin, equity))
-    mm = text(_rate(value.maintenance, equity))
+    equity, margin = value.equity, value.margin_balance
+    im = text(_rate(value.initial_margin, margin))
+    mm = text(_rate(value.maintenance, margin))
     shown = [
         coin_row(coin)
         for coin in value.coins
@@ -283,11 +206,11 @@ def wallet_row(value: Valuation, coins: frozenset[str] | None = None) -> Row:
         "accountIMRateByMp": im,
         "accountMMRate": mm,
         "accountMMRateByMp": mm,
-        "totalEquity": text(equity),
-        "totalWalletBalance": text(value.wallet_balance),
-        "totalMarginBalance": text(equity),
+        "totalEquity": text(money(equity)),
+        "totalWalletBalance": text(money(value.wallet_balance)),
+        "totalMarginBalance": text(money(margin)),
         "totalAvailableBalance": text(money(value.available)),
-        "totalPerpUPL": text(value.unrealised),
+        "totalPerpUPL": text(money(value.unrealised)),
         "totalInitialMargin": text(money(value.initial_margin)),
         "totalInitialMarginByMp": text(money(value.initial_margin)),
         "totalMaintenanceMargin": text(money(value.maintenance)),
@@ -299,10 +222,10 @@ def wallet_row(value: Valuation, coins: frozenset[str] | None = None) -> Row:
 def coin_row(coin: CoinValue) -> Row:
     return {
         "coin": coin.wallet.coin,
-        "equity": text(coin.equity),
-        "usdValue": text(coin.usd_value),
+        "equity": text(money(coin.equity)),
+        "usdValue": text(money(coin.usd_value)),
         "walletBalance": text(coin.wallet.balance),
-        "locked": "0",
+        "locked": text(coin.locked),
         "spotHedgingQty": "0",
         "borrowAmount": "0",
         "spotBorrow": "0",
@@ -310,7 +233,7 @@ def coin_row(coin: CoinValue) -> Row:
         "totalOrderIM": text(money(coin.order_margin)),
         "totalPositionIM": text(money(coin.position_margin)),
         "totalPositionMM": text(money(coin.maintenance)),
-        "unrealisedPnl": text(coin.unrealised),
+        "unrealisedPnl": text(money(coin.unrealised)),
         "cumRealisedPnl": text(coin.wallet.realised),
         "bonus": "0",
         "collateralSwitch": True,

@@ -2,33 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol
 
 import orjson
 
 from ..vocab import BEST_QUOTE_PREFIX, TICKERS_PREFIX, Category, PrivateTopic
-from .encode import (
-    Row,
-    execution_frame_row,
-    fast_execution_row,
-    order_frame_row,
-    position_frame_row,
-    wallet_row,
-)
+from .encode import Row
 from .encode_market import ticker_frame_data
-from .events import (
-    Executed,
-    OrderChanged,
-    PositionChanged,
-    PrivateEvent,
-    QuotesChanged,
-    Told,
-    WalletChanged,
-)
+from .events import PrivateEvent, QuotesChanged, Told
 from .faults import FRAME_KINDS, FaultKind
 from .frames import SNAPSHOT_ONLY, book_frame, ticker_frame
 from .model import Uid
 from .prices import Quote
+from .private_rows import rows_of
 from .venue import Venue
 
 REPEAT_MS = 3000  # orderbook.1 repeats itself after this long without a change
@@ -172,7 +158,7 @@ class Hub:
             self._deliver("", topic, symbol, connection, frame)
 
     def _tell_private(self, event: PrivateEvent, at_ms: int) -> None:
-        for topic, category, rows in _rows_of(event):
+        for topic, category, rows in rows_of(self._venue, event):
             if not rows:
                 continue
             symbol = str(rows[0].get("symbol", ""))
@@ -233,24 +219,3 @@ def _cut(connections: Iterable[Connection]) -> int:
     for connection in chosen:
         connection.cut()
     return len(chosen)
-
-
-def _rows_of(event: PrivateEvent) -> list[tuple[PrivateTopic, str, list[Row]]]:
-    """The topics an event is told on, each with its category and its rows."""
-    match event:
-        case OrderChanged(_, order):
-            return [(PrivateTopic.ORDER, order.category, [order_frame_row(order)])]
-        case PositionChanged(_, position, mark):
-            row = position_frame_row(position, mark)
-            return [(PrivateTopic.POSITION, position.category, [row])]
-        case Executed(_, executions):
-            category = executions[0].category
-            fast = [told for e in executions if (told := fast_execution_row(e)) is not None]
-            return [
-                (PrivateTopic.EXECUTION, category, [execution_frame_row(e) for e in executions]),
-                (PrivateTopic.FAST_EXECUTION, category, fast),
-            ]
-        case WalletChanged(_, valuation):
-            return [(PrivateTopic.WALLET, "", [wallet_row(valuation)])]
-        case _:
-            assert_never(event)

@@ -1,16 +1,18 @@
 """REST paths that place and cancel orders."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from ..vocab import Category, Path
+from .amendment import Amendment
 from .calls import Call, Endpoint, Reply
-from .encode import Row
+from .instruments import Instrument
 from .model import Order
-from .order_lookup import order_by_id, selected, unknown_order
-from .refusals import missing_filter
+from .order_lookup import order_by_id, selected
+from .refusals import missing_filter, order_not_found
 from .rights import check_trade
-from .rules import read_order
+from .rules import read_number, read_order
 
 
 def create(call: Call) -> Reply:
@@ -33,21 +35,43 @@ def cancel(call: Call) -> Reply:
     return Reply({"orderId": order.order_id, "orderLinkId": order.link_id})
 
 
+def amend(call: Call) -> Reply:
+    """Only an ack, like that of a new order."""
+    venue = call.venue
+    instrument = call.instrument()
+    order = _named(call, instrument)
+    changes = Amendment(qty=_changed(call, "qty"), price=_changed(call, "price"))
+    venue.engine.amend(order, changes, venue.now_ms())
+    venue.commit()
+    return Reply({"orderId": order.order_id, "orderLinkId": order.link_id})
+
+
+def _changed(call: Call, name: str) -> Decimal | None:
+    if call.params.get(name) in (None, "", "0"):
+        return None
+    return read_number(call.params, name)
+
+
+def _named(call: Call, instrument: Instrument) -> Order:
+    """The order that the parameters name; the key must have the right to touch it."""
+    check_trade(call.account, instrument, "ContractTrade.Order")
+    order = order_by_id(call, instrument.category)
+    if order is None or order.symbol != instrument.symbol:
+        raise order_not_found(spot=instrument.is_spot)
+    return order
+
+
 def withdraw(call: Call) -> Order:
     """Cancels the order that the parameters name."""
     venue = call.venue
-    instrument = call.instrument()
-    order = order_by_id(call, instrument.category)
-    check_trade(call.account, instrument, "ContractTrade.Order")
-    if order is None or order.symbol != instrument.symbol:
-        raise unknown_order(instrument.category)
+    order = _named(call, call.instrument())
     closed = venue.engine.cancel(order, venue.now_ms())
     venue.commit()
     return closed
 
 
 def cancel_all(call: Call) -> Reply:
-    """Every open order of a symbol or coin; what is already on its way stays out of it."""
+    """Every open order of a symbol or coin."""
     category = call.category()
     venue = call.venue
     named = any(call.text(name) for name in ("symbol", "baseCoin", "settleCoin"))
@@ -56,17 +80,19 @@ def cancel_all(call: Call) -> Reply:
     if call.text("symbol"):
         check_trade(call.account, call.instrument(), "ContractTrade.Order")
     keep = selected(call)
-    gone: list[Row] = []
-    for order in venue.books.open_of(call.account.uid):
-        if order.category is category and order.matched and keep(order):
-            venue.engine.cancel(order, venue.now_ms())
-            gone.append({"orderId": order.order_id, "orderLinkId": order.link_id})
+    gone = venue.engine.cancel_all(
+        call.account.uid,
+        lambda order: order.category is category and keep(order),
+        venue.now_ms(),
+    )
     venue.commit()
-    return Reply({"list": gone, "success": "1"})
+    rows = [{"orderId": order.order_id, "orderLinkId": order.link_id} for order in gone]
+    return Reply({"list": rows, "success": "1"})
 
 
 ENDPOINTS: Mapping[tuple[str, str], Endpoint] = {
     ("POST", Path.ORDER_CREATE): Endpoint(create, trades=True),
+    ("POST", Path.ORDER_AMEND): Endpoint(amend, trades=True),
     ("POST", Path.ORDER_CANCEL): Endpoint(cancel, trades=True),
     ("POST", Path.ORDER_CANCEL_ALL): Endpoint(cancel_all, trades=True),
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ..vocab import Category
 from .calls import Call
 from .model import Execution, Order, OrderId
-from .refusals import Refused, bad_parameter, order_not_found
+from .refusals import bad_parameter
 
 
 def order_by_id(call: Call, category: Category) -> Order | None:
@@ -18,13 +18,6 @@ def order_by_id(call: Call, category: Category) -> Order | None:
     if link_id := call.text("orderLinkId"):
         return books.linked(uid, category, link_id)
     raise bad_parameter("orderId or orderLinkId is required")
-
-
-def unknown_order(category: Category) -> Refused:
-    """Spot has a code of its own (Bybit V5: error)."""
-    return (
-        Refused(170213, "Order does not exist.") if category is Category.SPOT else order_not_found()
-    )
 
 
 def has_id(call: Call) -> bool:

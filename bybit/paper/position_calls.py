@@ -1,13 +1,14 @@
 """REST paths of positions."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from ..vocab import Category, Path, PositionMode
+from .books import Books
 from .calls import DAY_MS, Call, Endpoint, Reply, page, time_span
-from .encode import closed_pnl_row, position_row
+from .encode import closed_pnl_row
 from .encode_records import closed_position_row
-from .model import Position
+from .model import Position, Uid
+from .private_rows import listed_row
 from .refusals import Refused, bad_parameter, missing_filter
 from .rights import check_trade
 
@@ -17,61 +18,71 @@ def positions(call: Call) -> Reply:
     category = call.category()
     if category is Category.SPOT:
         raise bad_parameter("Category invalid")
-    rows = _position_rows(call, category)
-    found = page(call, rows, lambda p: f"{p.symbol}-{p.idx}", default=20, most=200)
-    market = call.venue.market
+    found = page(
+        call, _chosen(call, category), lambda p: f"{p.symbol}-{p.idx}", default=20, most=200
+    )
     return Reply(
         {
             "category": category,
-            "list": [position_row(p, market.quote(p.category, p.symbol).mark) for p in found.rows],
+            "list": [listed_row(call.venue, p) for p in found.rows],
             "nextPageCursor": found.cursor,
         }
     )
 
 
-def _position_rows(call: Call, category: Category) -> list[Position]:
-    venue, uid = call.venue, call.account.uid
-    held = call.books.positions
+def _chosen(call: Call, category: Category) -> list[Position]:
+    books, uid, market = call.books, call.account.uid, call.venue.market
     if symbol := call.text("symbol"):
-        venue.market.listing.get(category, symbol)
-        flat = Position(uid, category, symbol, 0)
-        return [held.get((uid, category, symbol, 0), flat)]
-    coin = call.text("settleCoin")
+        market.listing.get(category, symbol)
+        return positions_on(books, uid, category, symbol)
+    coin, base = call.text("settleCoin"), call.text("baseCoin")
     if category is Category.LINEAR and not coin:
         raise missing_filter()
-    listing = venue.market.listing
-    rows = [
-        p
-        for p in held.values()
-        if p.uid == uid and p.category is category and p.side is not None
-        if coin in ("", listing.get(p.category, p.symbol).settle)
-    ]
-    return sorted(rows, key=lambda p: (p.symbol, p.idx))
+    held = [p for p in books.held(uid) if p.category is category]
+    if category is not Category.OPTION:
+        base = ""  # a filter of options alone
+    return sorted(
+        (
+            p
+            for p in held
+            if coin in ("", market.listing.get(category, p.symbol).settle)
+            and base in ("", market.listing.get(category, p.symbol).base)
+        ),
+        key=lambda p: (p.symbol, p.idx),
+    )
+
+
+def positions_on(books: Books, uid: Uid, category: Category, symbol: str) -> list[Position]:
+    """The rows of one symbol: one in one-way mode, a long and a short in hedge mode."""
+    hedged = category is Category.LINEAR and books.mode(uid, symbol) is PositionMode.HEDGE
+    return [books.position(uid, category, symbol, idx) for idx in ((1, 2) if hedged else (0,))]
 
 
 def switch_mode(call: Call) -> Reply:
-    """One-way is the only mode so far; asking for it again is 110025."""
-    if not (call.text("symbol") or call.text("coin")):
-        raise bad_parameter("symbol or coin is required")
-    if call.text("symbol"):
-        call.instrument()
-    mode = call.number("mode")
-    if mode == PositionMode.ONE_WAY:
-        raise Refused(110025, "Position mode is not modified")
-    if mode == PositionMode.HEDGE:
+    """For one symbol, or for all perpetuals of a coin (Bybit V5: position/switch-mode)."""
+    symbol, coin = call.text("symbol"), call.text("coin")
+    if call.category() not in (Category.LINEAR, Category.INVERSE):
+        raise bad_parameter("Category invalid")
+    if call.category() is Category.INVERSE:
         raise Refused(110029, "Hedge mode is not supported for this symbol")
-    raise bad_parameter("mode invalid")
+    if symbol:
+        check_trade(call.account, call.instrument(), "ContractTrade.Position")
+    wanted = call.number("mode")
+    if wanted not in (PositionMode.ONE_WAY, PositionMode.HEDGE):
+        raise bad_parameter("mode invalid")
+    mode = PositionMode(wanted)
+    call.venue.engine.switch_mode(call.account.uid, mode, symbol=symbol, coin=coin)
+    call.venue.commit()
+    return Reply({})
 
 
 def set_leverage(call: Call) -> Reply:
-    instrument = call.instrument()
+    i = call.instrument()
+    check_trade(call.account, i, "ContractTrade.Position")
     buy, sell = call.decimal("buyLeverage"), call.decimal("sellLeverage")
-    if buy != sell or not Decimal(1) <= buy <= instrument.max_leverage:
-        raise Refused(110013, "cannot set leverage due to risk limit")
-    check_trade(call.account, instrument, "ContractTrade.Position")
     venue = call.venue
-    held = venue.held(call.account.uid, instrument.category, instrument.symbol)
-    venue.set_leverage(held, buy)
+    venue.engine.set_leverage(call.account.uid, i.category, i.symbol, buy, sell, venue.now_ms())
+    venue.commit()
     return Reply({})
 
 

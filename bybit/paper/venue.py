@@ -22,7 +22,7 @@ from .faults import DEPTH_KINDS, FaultBoard, FaultKind
 from .ledger import Ledger
 from .limits import Limits
 from .listing import default_listing
-from .model import Account, Order, Position, Uid, Wallet
+from .model import Account, Order, Position, Uid
 from .prices import Market
 from .refusals import Refused
 from .replay import Player, Recording, Show
@@ -169,7 +169,7 @@ class Venue:
         )
         self.books.put(account)
         for coin, amount in (DEFAULT_BALANCES if balances is None else balances).items():
-            self.books.put(Wallet(account.uid, coin, amount))
+            self.engine.deposit(account.uid, coin, amount, self.now_ms())
         self.commit()
         return account
 
@@ -184,13 +184,6 @@ class Venue:
             if name in (account.uid, account.key, account.label):
                 return account
         raise Refused(10003, "API key is invalid.")
-
-    def set_leverage(self, position: Position, leverage: Decimal) -> None:
-        """Raises Refused 110043 where nothing changes."""
-        if position.leverage == leverage:
-            raise Refused(110043, "leverage not modified")
-        self.books.put(replace(position, leverage=leverage, updated_ms=self.now_ms()))
-        self.commit()
 
     def set_mark(self, category: Category, symbol: str, mark: Decimal) -> None:
         """Pins a price, durably."""

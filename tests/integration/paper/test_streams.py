@@ -3,8 +3,6 @@
 from typing import Any
 
 import aiohttp
-import pytest
-from positiond.bybit.paper import stream as stream_module
 from positiond.bybit.paper.server import PaperServer
 
 from .client import Client
@@ -136,15 +134,3 @@ async def test_a_cut_ends_every_stream_at_once(alice: Client) -> None:
     for stream in (private, public):
         while not stream.socket.closed:
             await stream.socket.receive(timeout=5)
-
-
-async def test_a_reader_that_lags_too_far_is_cut_off(
-    carol: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream_module, "MAX_BEHIND", 32_768)
-    topics = [f"tickers.{i.symbol}" for i in carol.paper.venue.market.listing.all()]
-    stream = await carol.stream(*topics[:10], account=False)
-    # All these frames gather before the connection has its turn to write.
-    await carol.control("POST", "step", ms=5000)
-    while not stream.socket.closed:
-        await stream.socket.receive(timeout=5)
