@@ -95,7 +95,8 @@ class LegReader:
         """Leave the reconciler a reading that belongs to our records as they now are."""
         for around in arounds:
             symbol = symbol_of(self._position, around.component)
-            reading = Reading(around.holdings, min(h.read_at for h in around.holdings))
+            # By our own clock, as all readings are: that of the rows is the server's.
+            reading = Reading(around.holdings, self._c.timing.now())
             self._c.portfolio.readings[symbol] = reading
 
 

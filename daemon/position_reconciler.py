@@ -8,7 +8,7 @@ once they have been quiet. Both end in `_settle`, the one place where flags chan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
@@ -22,9 +22,7 @@ from .domain.errors import PositiondError
 from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
 from .domain.model import (
     AccountId,
-    Category,
     Holding,
-    InstrumentKey,
     Position,
     PositionId,
     Verdict,
@@ -35,6 +33,7 @@ from .domain.quiet import QuietWindow
 from .domain.schedule import next_sweep
 from .domain.verdict import Judgement, PositionSync, Reading, judge
 from .retries import Retries
+from .size_reader import SizeReader
 from .timing import Timing
 
 _log = structlog.get_logger(__name__)
@@ -77,13 +76,13 @@ class PositionReconciler:
         self._portfolio = portfolio
         self._positions = positions
         self._exchanges = exchanges
-        self._catalogue = catalogue
         self._locks = locks
         self._timing = timing
         self._changed = changed
         self._turned = turned
         self._price_writes = price_writes
         self._sweep_minutes = sweep_minutes
+        self._reader = SizeReader(portfolio, exchanges, catalogue, timing)
         self._quiet = QuietWindow()
         self._wake = asyncio.Event()
         self._settling = asyncio.Lock()
@@ -117,7 +116,9 @@ class PositionReconciler:
     def _doubt(self, account_id: AccountId, why: str) -> None:
         """What was read before proves nothing any more; the flags wait for the next compare."""
         positions = self._portfolio.of_account(account_id)
-        self._portfolio.readings.update(self._failed(self._portfolio.symbols(account_id), why))
+        self._portfolio.readings.update(
+            self._reader.failed(self._portfolio.symbols(account_id), why)
+        )
         for position in positions:
             known = self._portfolio.syncs.get(position.id, NOT_COMPARED)
             self._portfolio.syncs[position.id] = replace(
@@ -135,6 +136,10 @@ class PositionReconciler:
         """Ask for a full compare of the account now."""
         self._unread.add(account_id)
         self._wake.set()
+
+    def keep(self, symbol: SymbolKey, holdings: Sequence[Holding]) -> None:
+        """What somebody else has read just now, with the symbol locked, for the next compare."""
+        self._portfolio.readings[symbol] = Reading(tuple(holdings), self._timing.now())
 
     def _is_news(self, symbol: SymbolKey, holding: Holding) -> bool:
         """A push without a change of size is none (Bybit V5: one comes with every order)."""
@@ -175,7 +180,7 @@ class PositionReconciler:
             self._unread |= self._retries.take_due(self._timing.now())
             if self._unread:
                 accounts, self._unread = self._unread, set()
-                await self._reconcile_accounts(accounts)
+                await self._reconcile_accounts(accounts, "rechecks")
             due = self._quiet.take_due(self._timing.now())
             if due:
                 await self._recheck(due)
@@ -195,7 +200,7 @@ class PositionReconciler:
     async def reconcile_all_positions(self) -> None:
         """Compare every recorded leg with Bybit and write the P&L of all active positions."""
         accounts = {p.account_id for p in self._portfolio.positions.values()}
-        await self._reconcile_accounts(accounts)
+        await self._reconcile_accounts(accounts, "sweeps")
         try:
             await self._positions.write_pnl(self._price_writes())
         except PositiondError as error:
@@ -205,77 +210,22 @@ class PositionReconciler:
         self.last_sweep_at = self._timing.now()
         self._changed(frozenset(self._portfolio.positions))
 
-    async def _reconcile_accounts(self, accounts: set[AccountId]) -> None:
+    async def _reconcile_accounts(self, accounts: set[AccountId], loop: str) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(account_id: AccountId) -> None:
             async with gate:
-                await self._reconcile_account(account_id)
+                await self._reconcile_account(account_id, loop)
 
         async with asyncio.TaskGroup() as group:
             for account_id in accounts:
                 group.create_task(one(account_id), name=f"reconcile {account_id}")
 
-    async def _reconcile_account(self, account_id: AccountId) -> None:
+    async def _reconcile_account(self, account_id: AccountId, loop: str) -> None:
         symbols = self._portfolio.symbols(account_id)
         begun = self._begin(symbols)
-        readings = await self._read_account(account_id, symbols)
+        readings = await self._reader.account(account_id, symbols, loop)
         await self._settle(account_id, readings, begun)
-
-    async def _read_account(
-        self, account_id: AccountId, symbols: frozenset[SymbolKey]
-    ) -> dict[SymbolKey, Reading]:
-        """Few list calls for most symbols; what a list leaves out is asked for by symbol.
-
-        A symbol missing from a list is a claim, not a fact (Bybit's lists are known to omit held
-        positions), and a symbol query answers even when flat.
-        """
-        exchange = self._exchanges.get(account_id)
-        if exchange is None:
-            return self._failed(symbols, self._trouble(account_id))
-        listed: dict[SymbolKey, list[Holding]] = {}
-        for category, coin in sorted(self._lists(account_id, symbols)):
-            try:
-                for holding in await exchange.holdings(category, settle_coin=coin):
-                    key = SymbolKey(account_id, holding.category, holding.symbol)
-                    listed.setdefault(key, []).append(holding)
-            except PositiondError as error:
-                # The symbols are still asked for one by one: each then speaks for itself.
-                _log.warning("a position list failed", coin=coin, code=error.code)
-        now = self._timing.now()
-        readings = {s: Reading(tuple(listed[s]), now) for s in symbols if s in listed}
-        for symbol in sorted(symbols - readings.keys()):
-            readings[symbol] = await self._read_symbol(exchange, symbol)
-        return readings
-
-    async def _read_symbol(self, exchange: AccountExchange, symbol: SymbolKey) -> Reading:
-        try:
-            rows = await exchange.holdings_in(symbol.category, symbol.symbol)
-        except PositiondError as error:
-            return Reading((), self._timing.now(), error.detail)
-        if not rows:
-            return Reading((), self._timing.now(), "Bybit gave no row for the symbol")
-        return Reading(tuple(rows), self._timing.now())
-
-    def _lists(
-        self, account_id: AccountId, symbols: frozenset[SymbolKey]
-    ) -> set[tuple[Category, str]]:
-        """The (category, settle coin) lists that cover the symbols whose rules are known."""
-        environment = self._portfolio.accounts[account_id].account.environment
-        found = set()
-        for symbol in symbols:
-            key = InstrumentKey(environment, symbol.category, symbol.symbol)
-            instrument = self._catalogue.cached(key)
-            if instrument is not None:
-                found.add((symbol.category, instrument.settle_coin))
-        return found
-
-    def _failed(self, symbols: frozenset[SymbolKey], why: str) -> dict[SymbolKey, Reading]:
-        return {symbol: Reading((), self._timing.now(), why) for symbol in symbols}
-
-    def _trouble(self, account_id: AccountId) -> str:
-        state = self._portfolio.accounts.get(account_id)
-        return (state.trouble if state else None) or "the account is not connected"
 
     # --- the event path ---------------------------------------------------------------------
 
@@ -289,11 +239,7 @@ class PositionReconciler:
             by_account.setdefault(symbol.account_id, set()).add(symbol)
         for account_id, touched in sorted(by_account.items()):
             begun = self._begin(touched)
-            exchange = self._exchanges.get(account_id)
-            if exchange is None:
-                readings = self._failed(frozenset(touched), self._trouble(account_id))
-            else:
-                readings = {s: await self._read_symbol(exchange, s) for s in sorted(touched)}
+            readings = await self._reader.symbols(account_id, touched, "rechecks")
             await self._settle(account_id, readings, begun, focus=frozenset(touched))
 
     def _begin(self, symbols: Iterable[SymbolKey]) -> _Read:

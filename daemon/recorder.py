@@ -14,6 +14,7 @@ from .domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Holding,
     Instrument,
     InstrumentKey,
     NewComponent,
@@ -24,7 +25,7 @@ from .domain.people import AccountBook
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.registration import check_legs, unassigned_after
-from .domain.verdict import Reading, judge
+from .domain.verdict import judge
 from .domain.views import PositionView
 from .position_reconciler import PositionReconciler
 from .together import together
@@ -85,8 +86,8 @@ class Recorder:
             stored, is_new = await self._positions.record(position, dict(u for u, _ in read))
             if is_new:
                 self._portfolio.unassigned = await self._positions.unassigned()
-                for symbol, (_, reading) in zip(symbols, read, strict=True):
-                    self._portfolio.readings[symbol] = reading
+                for symbol, (_, holdings) in zip(symbols, read, strict=True):
+                    self._reconciler.keep(symbol, holdings)
         self._tracker.learn(instruments.values())
         self._tracker.put(stored)
         if is_new:
@@ -108,8 +109,8 @@ class Recorder:
 
     async def _unassigned(
         self, exchange: AccountExchange, symbol: SymbolKey, leg: NewComponent
-    ) -> tuple[tuple[BucketKey, Decimal], Reading]:
-        """The bucket's unassigned quantity from here on, and the reading it rests on."""
+    ) -> tuple[tuple[BucketKey, Decimal], list[Holding]]:
+        """The bucket's unassigned quantity from here on, and the rows it rests on."""
         holdings = await exchange.holdings_in(symbol.category, symbol.symbol)
         if not holdings:
             raise ExchangeUnreachable("no-row", f"Bybit gave no row for {symbol.symbol}")
@@ -117,7 +118,7 @@ class Recorder:
         unassigned = unassigned_after(
             symbol, leg, claims, holdings, deviates=self._deviates(symbol)
         )
-        return unassigned, Reading(tuple(holdings), min(h.read_at for h in holdings))
+        return unassigned, holdings
 
     def _deviates(self, symbol: SymbolKey) -> bool:
         """Whether the last compare found the symbol's buckets other than expected."""
