@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .domain.errors import PositiondError
+from .domain.errors import ExchangeUnreachable, PositiondError
 from .supervise import first_errors
 
 
@@ -42,7 +42,7 @@ class Report:
 
     @asynccontextmanager
     async def step(self, name: str, *, within: float = 20.0) -> AsyncIterator[Step]:
-        """SmokeFailed if the body fails or takes longer than `within` seconds."""
+        """SmokeFailed if the body fails or takes too long; ExchangeUnreachable stays what it is."""
         step = Step(name)
         self.steps.append(step)
         started = time.monotonic()
@@ -56,6 +56,8 @@ class Report:
         except Exception as error:
             first = first_errors(error)[0]
             step.note = first.detail if isinstance(first, PositiondError) else repr(first)
+            if isinstance(first, ExchangeUnreachable):
+                raise ExchangeUnreachable(first.code, f"{name}: {step.note}") from error
             raise SmokeFailed("smoke-failed", f"{name}: {step.note}") from error
         finally:
             step.seconds = round(time.monotonic() - started, 3)
