@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { detailOf } from "../api/problem";
 import { signIn } from "../api/session";
 import { Logo, WarningIcon } from "./icons";
@@ -12,6 +12,9 @@ interface Props {
 export function SignIn({ remark, onSignedIn, submit = signIn }: Props) {
   const [fault, setFault] = useState<string | null>(null);
   const [isBusy, setBusy] = useState(false);
+  const first = useRef<HTMLInputElement>(null);
+  // `autofocus` counts only when a page loads; after a sign-out the page is already there.
+  useEffect(() => first.current?.focus(), []);
 
   const onSubmit = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -35,7 +38,7 @@ export function SignIn({ remark, onSignedIn, submit = signIn }: Props) {
         {remark !== null && <p class="remark">{remark}</p>}
         <label>
           User name
-          <input name="username" autocomplete="username" autocapitalize="none" required autofocus />
+          <input ref={first} name="username" autocomplete="username" autocapitalize="none" required />
         </label>
         <label>
           Password

@@ -13,6 +13,11 @@ afterEach(cleanup);
 describe("signing in", () => {
   const form = () => screen.getByTestId<HTMLFormElement>("sign-in-form");
 
+  it("is ready to be typed into, also after a sign-out", () => {
+    render(<SignIn remark={null} onSignedIn={async () => undefined} />);
+    expect(document.activeElement).toBe(screen.getByLabelText("User name"));
+  });
+
   it("shows what the daemon says in place, and lets one try again", async () => {
     const tries: string[][] = [];
     let entered = 0;
