@@ -49,7 +49,7 @@ class Child:
 
     @classmethod
     async def start(cls, command: Command) -> Child:
-        command.log.parent.mkdir(parents=True, exist_ok=True)
+        command.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with command.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command.arguments,
