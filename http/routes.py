@@ -26,7 +26,7 @@ def api_routes(services: Services, gate: Gate, settings: HttpSettings) -> tuple[
     system = SystemRoutes(services.board)
 
     def public(method: str, path: str, handler: Handler, operation: Operation) -> Route:
-        # The link signs in once: a look at it (a preview, a scanner) must not use it up.
+        # HEAD of the sign-in link would make a session that nobody asked for.
         takes_head = method == "GET" and operation is not op.SIGN_IN_LINK
         return Route(method, path, handler, Access.PUBLIC, operation, takes_head)
 

@@ -42,7 +42,7 @@ async def test_what_can_be_read_also_answers_to_head(site: Site, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/sign-in?ticket=abc", "/api/stream"])
-async def test_a_look_at_it_uses_up_no_link_and_opens_no_stream(site: Site, path: str) -> None:
+async def test_a_mere_look_signs_nobody_in_and_opens_no_stream(site: Site, path: str) -> None:
     async with site.client.head(path, headers=await site.bearer()) as response:
         assert response.status == 405
 
