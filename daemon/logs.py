@@ -56,8 +56,18 @@ def configure(config: LogConfig, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
     logging.captureWarnings(capture=True)
+    logging.getLogger("aiohttp.server").addFilter(_lower_what_a_client_did)
     for chatty in ("asyncio", "aiohttp.access", "websockets", "websockets.client"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _lower_what_a_client_did(record: logging.LogRecord) -> bool:
+    """Bytes that are no HTTP are told to whoever sent them: to us they are no error."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None or type(error).__module__ != "aiohttp.http_exceptions":
+        return True
+    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
