@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from ..vocab import CancelType, Category, Side
+from ..vocab import CancelType, Category, PositionIdx, PositionMode, Side
 from .book import Level
 from .desk import Desk
 from .events import Executed, PrivateEvent, QuotesChanged
@@ -170,15 +170,23 @@ class Interventions:
         quote = desk.market.quote(position.category, position.symbol)
         size = min(qty or position.size, position.size)
         fills = [Level(price or quote.mark, size)]
-        taker = desk.books.position(to, position.category, position.symbol, position.idx)
+        idx = self._row_of(to, quote.instrument, position.side)
+        taker = desk.books.position(to, position.category, position.symbol, idx)
         moved = []
         for side, one in ((_opposite(position.side), position), (position.side, taker)):
             order = self._order(one, MOVE, size, quote.instrument, side)
             done = settle(order, one, fills, self._terms(quote, MOVE), desk.next_execution)
             self._book_unordered(done)
             moved.append(desk.books.position(one.uid, one.category, one.symbol, one.idx))
-        self._matching.trim_resting(moved[0])
+        for one in moved:
+            self._matching.trim_resting(one)
         return moved
+
+    def _row_of(self, uid: Uid, i: Instrument, side: Side) -> int:
+        """Where a position of this side stands in the account's own mode."""
+        if not i.can_hedge or self._desk.books.mode(uid, i.symbol) is PositionMode.ONE_WAY:
+            return PositionIdx.ONE_WAY
+        return PositionIdx.HEDGE_LONG if side is Side.BUY else PositionIdx.HEDGE_SHORT
 
     # Inside
 

@@ -13,7 +13,14 @@ NOTHING = Decimal(0)
 TRADES = {"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition"}
 ENDS = {"Delivery", "Settle"}
 OPTION_FEE_CAP = Decimal("0.07")
-DELIVERY_FEE_CAP = Decimal("0.125")
+OPTION_EXPIRY_CAP = Decimal("0.125")
+# Taker and maker.
+RATES = {
+    "linear": (Decimal("0.00055"), Decimal("0.0002")),
+    "inverse": (Decimal("0.00055"), Decimal("0.0002")),
+    "spot": (Decimal("0.001"), Decimal("0.001")),
+    "option": (Decimal("0.0003"), Decimal("0.0002")),
+}
 
 Key = tuple[str, str, int]
 
@@ -34,6 +41,7 @@ class Deal:
     price: Decimal
     rate: Decimal
     index: Decimal
+    maker: bool = False
     strike: Decimal = NOTHING
     is_call: bool = False
 
@@ -47,26 +55,31 @@ class Holding:
     counted_from: Decimal = NOTHING
     current: Decimal = NOTHING
     lifetime: Decimal = NOTHING
+    opening_fees: Decimal = NOTHING
 
 
 @dataclass
 class Outcome:
-    """What one deal did: the fee, the gross P&L, and what it closed."""
+    """What one deal did: the fee, the gross P&L, what it closed, and the P&L of the closing
+    less its part of all fees."""
 
     fee: Decimal
-    gross: Decimal
-    closed: Decimal
+    gross: Decimal = NOTHING
+    closed: Decimal = NOTHING
+    net: Decimal = NOTHING
 
 
 @dataclass
 class SlowAccount:
-    """`coins` are wallet balances, `paid` all fees (less than nothing: received)."""
+    """`coins` are wallet balances, `paid` the fees; funding is no fee, it changes hands."""
 
     coins: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     paid: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     holdings: defaultdict[Key, Holding] = field(default_factory=lambda: defaultdict(Holding))
 
     def play(self, deal: Deal) -> Outcome:
+        rate = usual_rate(deal)
+        assert rate in (None, deal.rate), deal
         if deal.category == "spot":
             return self._swap(deal)
         holding = self.holdings[deal.category, deal.symbol, deal.idx]
@@ -79,7 +92,7 @@ class SlowAccount:
 
     def _swap(self, deal: Deal) -> Outcome:
         """Spot: a buyer pays the fee in the coin bought, a seller in the coin got."""
-        value = eighth(deal.qty * deal.price)
+        value = deal.qty * deal.price
         if deal.buys:
             fee = eighth(deal.qty * deal.rate)
             self.coins[deal.quote] -= value
@@ -90,7 +103,7 @@ class SlowAccount:
             self.coins[deal.base] -= deal.qty
             self.coins[deal.quote] += value
             self._charge(deal.quote, fee)
-        return Outcome(fee, NOTHING, NOTHING)
+        return Outcome(fee)
 
     def _fund(self, deal: Deal, holding: Holding) -> Outcome:
         """Longs pay a positive rate on the worth of the position; its size stays."""
@@ -99,10 +112,10 @@ class SlowAccount:
         fee = eighth(worth(deal) * deal.rate)
         if holding.net < 0:
             fee = -fee
-        self._charge(deal.settle, fee)
+        self.coins[deal.settle] -= fee
         holding.current -= fee
         holding.lifetime -= fee
-        return Outcome(fee, NOTHING, NOTHING)
+        return Outcome(fee)
 
     def _settle_session(self, deal: Deal, holding: Holding) -> Outcome:
         """USDC contracts pay out what they earned since the last time; size and entry stay."""
@@ -111,7 +124,7 @@ class SlowAccount:
         holding.current += gross
         holding.lifetime += gross
         holding.counted_from = deal.price
-        return Outcome(NOTHING, gross, NOTHING)
+        return Outcome(NOTHING, gross, NOTHING, gross)
 
     def _trade(self, deal: Deal, holding: Holding) -> Outcome:
         signed = deal.qty if deal.buys else -deal.qty
@@ -124,22 +137,25 @@ class SlowAccount:
         self._charge(deal.settle, fee)
         if deal.category == "option":
             # The premium changes hands in full; the P&L is only told.
-            self.coins[deal.settle] += eighth(-signed * deal.price)
+            self.coins[deal.settle] -= signed * deal.price
         else:
             self.coins[deal.settle] += gross
-        self._book_closing(holding, part, gross - fee_of_closing)
+        net = NOTHING
+        if closed:
+            fee_of_opening = eighth(holding.opening_fees * closed / abs(holding.net))
+            net = gross - fee_of_closing - fee_of_opening
+            holding.opening_fees -= fee_of_opening
+            self._book_closing(holding, part, gross - fee_of_closing)
         if deal.qty > closed:
             self._book_opening(deal, holding, signed + part, fee - fee_of_closing)
-        return Outcome(fee, gross, closed)
+        return Outcome(fee, gross, closed, net)
 
     def _book_closing(self, holding: Holding, part: Decimal, net_gain: Decimal) -> None:
-        if not part:
-            return
         holding.net -= part
         holding.current += net_gain
         holding.lifetime += net_gain
         if not holding.net:
-            holding.entry = holding.counted_from = NOTHING
+            holding.entry = holding.counted_from = holding.opening_fees = NOTHING
 
     def _book_opening(self, deal: Deal, holding: Holding, more: Decimal, fee: Decimal) -> None:
         if not holding.net:
@@ -149,6 +165,7 @@ class SlowAccount:
             holding.entry = blended(deal, holding.net, holding.entry, more)
             holding.counted_from = blended(deal, holding.net, holding.counted_from, more)
         holding.net += more
+        holding.opening_fees += fee
         holding.current -= fee
         holding.lifetime -= fee
 
@@ -180,7 +197,22 @@ def fee_of(deal: Deal) -> Decimal:
 
 
 def _fee_of_expiry(deal: Deal) -> Decimal:
-    raise NotImplementedError
+    """Of the coin's price at expiry, at most an eighth of what the option paid; none for an
+    option that ended worthless."""
+    if not deal.price:
+        return NOTHING
+    at = deal.strike + deal.price if deal.is_call else deal.strike - deal.price
+    return eighth(min(deal.rate * at, OPTION_EXPIRY_CAP * deal.price) * deal.qty)
+
+
+def usual_rate(deal: Deal) -> Decimal | None:
+    """The rate every account pays here; None where the contract sets its own."""
+    if deal.kind in ("AdlTrade", "MovePosition"):
+        return NOTHING
+    if deal.kind not in ("Trade", "BustTrade"):
+        return None
+    taker, maker = RATES[deal.category]
+    return maker if deal.maker else taker
 
 
 def earned(deal: Deal, part: Decimal, since: Decimal) -> Decimal:
