@@ -42,7 +42,8 @@ SYMBOLS = {
 WHATS = {
     "market": 10,
     "limit": 6,
-    "reduce": 4,
+    "reduce": 4,  # at market
+    "rest": 4,  # reduce-only too, at a limit
     "cancel": 2,
     "amend": 2,
     "wait": 3,
@@ -55,6 +56,7 @@ WHATS = {
     "hours": 0.5,
     "deliver": 0.3,
 }
+REDUCING = ("reduce", "rest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Flow:
     def _play(self, move: Move) -> None:
         uid, i = TRADERS[move.who], contracts()[move.symbol]
         match move.what:
-            case "market" | "limit" | "reduce":
+            case "market" | "limit" | "reduce" | "rest":
                 self._order(move, uid, i)
             case "cancel" | "amend":
                 self._change_order(move, uid)
@@ -173,7 +175,7 @@ class Flow:
             "positionIdx": self._idx(move, uid, i),
             "orderLinkId": f"flow-{self._links}",
         }
-        if move.what == "limit":
+        if move.what in ("limit", "rest"):
             near = quote.mark * Decimal(str(1 + move.away / 500))
             price = max((near / i.tick).to_integral_value() * i.tick, i.tick)
             body |= {"orderType": "Limit", "price": format(price, "f")}
@@ -181,14 +183,16 @@ class Flow:
             body["qty"] = format((dollars + 10).quantize(i.quote_step), "f")
         elif i.is_spot:
             body["marketUnit"] = "baseCoin"
-        if move.what == "reduce":
+        if move.what in REDUCING:
             body["reduceOnly"] = True
         self.engine.place(uid, read_order(body, self.market.listing), self.engine.now_ms)
-        self._pass_time(round(move.size * 100))
+        if move.away < 0.5:
+            # Else the next move finds it accepted and not yet matched.
+            self._pass_time(round(move.size * 100))
 
     def _idx(self, move: Move, uid: Uid, i: Instrument) -> int:
         hedged = i.can_hedge and self.books.mode(uid, i.symbol) is PositionMode.HEDGE
-        opens = move.what != "reduce"
+        opens = move.what not in REDUCING
         return (1 if move.buys is opens else 2) if hedged else 0
 
     def _change_order(self, move: Move, uid: Uid) -> None:
