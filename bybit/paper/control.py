@@ -8,6 +8,7 @@ of the exchange is 409 `{error, code}`, a request that cannot be read 400 `{erro
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ from .control_market import MarketControl
 from .control_page import page
 from .hub import Hub
 from .model import Account
-from .operations import OPERATIONS, openapi
+from .operations import OPERATIONS, openapi, operation
 from .records import plain_fields
 from .refusals import Refused
 from .rights import permissions, with_groups
@@ -46,13 +47,12 @@ class Control:
     def __init__(self, venue: Venue, hub: Hub) -> None:
         self._venue = venue
         self._hub = hub
-        self.market = MarketControl(venue)
+        self._deeds = self._own() | MarketControl(venue).deeds()
 
     def routes(self) -> list[web.RouteDef]:
         """One for each operation of the table, and the pages that show it."""
-        deeds = self._deeds() | self.market.deeds()
         routes = [
-            web.route(op.verb, f"/_paper/{op.name}", _handler(op.check, deeds[op.verb, op.name]))
+            web.route(op.verb, f"/_paper/{op.name}", _handler(partial(self.do, op.verb, op.name)))
             for op in OPERATIONS
         ]
         document = orjson.dumps(openapi(API_VERSION))
@@ -62,7 +62,12 @@ class Control:
             web.get("/_paper/docs", _shown(page().encode(), "text/html")),
         ]
 
-    def _deeds(self) -> dict[tuple[str, str], Callable[[Body], Answer]]:
+    def do(self, verb: str, name: str, body: Body) -> Answer:
+        """One operation; raises Refused and BadBody."""
+        operation(verb, name).check(body)
+        return self._deeds[verb, name](body)
+
+    def _own(self) -> dict[tuple[str, str], Callable[[Body], Answer]]:
         return {
             ("POST", "accounts"): self.add_account,
             ("GET", "accounts"): self.accounts,
@@ -194,14 +199,12 @@ def _is_ours(request: web.Request) -> bool:
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def _handler(check: Callable[[Body], None], do: Callable[[Body], Answer]) -> Handler:
+def _handler(do: Callable[[Body], Answer]) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         if not _is_ours(request):
             return _answer({"error": "loopback only"}, 403)
         try:
-            body = read_body(await request.read(), request.query)
-            check(body)
-            return _answer(do(body))
+            return _answer(do(read_body(await request.read(), request.query)))
         except Refused as refused:
             return _answer({"error": refused.message, "code": refused.code}, 409)
         except BadBody as error:

@@ -138,7 +138,8 @@ class Interventions:
                 strike=ZERO if i.option is None else i.option.strike,
                 fee=made.fee,
                 pnl=made.pnl,
-                delivery_ms=i.delivery_ms or desk.now_ms,
+                # Delivered by hand before its time, it is over now.
+                delivery_ms=min(i.delivery_ms or desk.now_ms, desk.now_ms),
             )
         )
 

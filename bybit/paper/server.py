@@ -148,7 +148,7 @@ class PaperServer:
         category: str = "linear",
     ) -> dict[str, Any]:
         """A hand trade at market: `{order, executions, position}`; raises Refused."""
-        body = {
+        body: dict[str, Any] = {
             "account": account.uid,
             "category": category,
             "symbol": symbol,
@@ -156,7 +156,11 @@ class PaperServer:
             "qty": qty,
             "reduce_only": reduce_only,
         }
-        return dict(self._control.market.trade(body))
+        return self.control("trade", **body)
+
+    def control(self, name: str, verb: str = "POST", **body: Any) -> dict[str, Any]:
+        """What `VERB /_paper/NAME` does, without the way there; raises Refused and BadBody."""
+        return dict(self._control.do(verb, name, body))
 
     async def step(self, milliseconds: int) -> None:
         """Manual clock: lets this much time pass, and the frames reach their writers."""

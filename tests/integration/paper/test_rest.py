@@ -208,6 +208,6 @@ async def test_while_paused_prices_stand_still_and_the_rest_goes_on(alice: Clien
     async def moved() -> bool:
         now = (await alice.get("/v5/market/tickers", "category=linear"))["result"]["list"]
         moved = [a["markPrice"] != b["markPrice"] for a, b in zip(now, after, strict=True)]
-        return sum(moved) > 0.5 * len(moved)
+        return bool(sum(moved) > 0.5 * len(moved))
 
     await until(moved)

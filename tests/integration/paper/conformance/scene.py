@@ -1,6 +1,7 @@
 """One run of the exchange that answers everything the samples show."""
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..client import Client, Stream
 
 ROOT = Path(__file__).parents[4]
 SAMPLES = Path(os.environ.get("POSITIOND_BYBIT_SAMPLES", ROOT.parent / "shared/bybit-samples"))
-RICH = {"USDT": 1_000_000, "USDC": 1_000_000, "BTC": 10, "ETH": 100}
+RICH = {"USDT": Decimal(1_000_000), "USDC": Decimal(1_000_000), "BTC": Decimal(10)}
 BTC = "category=linear&symbol=BTCUSDT"
 TOPICS = ("order", "execution", "position", "wallet", "execution.fast")
 
@@ -118,6 +119,9 @@ async def _trade(scene: Scene) -> None:
     )
     await client.control("POST", "step", ms=200)
     await _hear(scene, private)
+    client.paper.trade(client.account, scene.option(), "Buy", "0.1", category="option")
+    await client.control("POST", "step", ms=200)
+    scene.got["ws/order-2"] = await private.next(_is_an_option_s)
     await scene.get("execution-1", "/v5/execution/list", BTC)
     limit = {**btc, "side": "Buy", "orderType": "Limit", "qty": "0.1", "price": "99500.0"}
     made = await scene.post("create-order-9", create, **limit, orderLinkId="b")
@@ -139,6 +143,10 @@ async def _trade(scene: Scene) -> None:
         for price in ("99500.0", "99400.0")
     ]
     await scene.post("batch-place-2", "/v5/order/create-batch", category="spot", request=pair)
+
+
+def _is_an_option_s(frame: dict[str, Any]) -> bool:
+    return frame.get("topic") == "order" and frame["data"][0]["category"] == "option"
 
 
 async def _hear(scene: Scene, private: Stream) -> None:

@@ -48,7 +48,6 @@ JUSTIFIED: dict[str, dict[str, str]] = {
     "ws/order-2": {
         **{f"+{PUSH}{name}": LATER for name in ("isLeverage", "marketUnit", "parentOrderLinkId")},
         **{f"+{PUSH}{name}": LATER for name in ("slippageTolerance", "slippageToleranceType")},
-        f"+{PUSH}createType": "a contract's order has it, the example is an option's",
         f"+{PUSH}cumFeeDetail.USDT": COIN,
         f"-{PUSH}cumFeeDetail.MNT": COIN,
     },
