@@ -9,6 +9,8 @@ from typing import Final, TextIO
 
 import orjson
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from .config import LogConfig
@@ -62,9 +64,9 @@ def configure(config: LogConfig, stream: TextIO | None = None) -> None:
 
 
 def _lower_what_a_client_did(record: logging.LogRecord) -> bool:
-    """Bytes that are no HTTP are told to whoever sent them: to us they are no error."""
+    """Bytes that are no HTTP, or no such body, are told to whoever sent them; we log no error."""
     error = record.exc_info[1] if record.exc_info else None
-    if error is None or type(error).__module__ != "aiohttp.http_exceptions":
+    if not isinstance(error, HttpProcessingError | RequestPayloadError):
         return True
     record.levelno, record.levelname = logging.DEBUG, "DEBUG"
     return logging.getLogger().isEnabledFor(logging.DEBUG)

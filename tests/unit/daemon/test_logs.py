@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from aiohttp.http_exceptions import BadStatusLine
+from aiohttp.web import RequestPayloadError
 from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
@@ -60,6 +61,7 @@ def test_a_traceback_stays_within_its_line(lines: io.StringIO) -> None:
 def test_a_client_that_speaks_no_http_is_no_error_of_ours(lines: io.StringIO) -> None:
     server = logging.getLogger("aiohttp.server")
     server.error("Error handling request", exc_info=BadStatusLine("GARBAGE"))
+    server.error("Unhandled exception", exc_info=RequestPayloadError("not gzip"))
     server.error("Unhandled exception", exc_info=RuntimeError("ours"))
     (line,) = lines.getvalue().splitlines()
     assert json.loads(line)["event"] == "Unhandled exception"
