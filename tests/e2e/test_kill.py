@@ -41,9 +41,19 @@ FINISHED_WITHIN = 60
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    # Not pytest's own: the embedded database's user may not enter that.
+    # Not pytest's own: the embedded database's user may not enter that, and its paths are long.
     with tempfile.TemporaryDirectory(prefix="positiond-kill-") as made:
         yield Path(made)
+
+
+@pytest.fixture
+def data(directory: Path) -> Iterator[Path]:
+    """A data directory with a database of its own, which is gone afterwards however it went."""
+    # Passable, so that the database's user reaches it and it is not moved elsewhere.
+    directory.chmod(0o711)
+    made = directory / "data"
+    yield made
+    EmbeddedPostgres(made).remove()
 
 
 @asynccontextmanager
@@ -160,9 +170,9 @@ async def own_database(data_dir: Path) -> AsyncIterator[Store]:
 
 
 async def test_after_a_kill_of_daemon_exchange_and_database_the_closes_still_end_once(
-    directory: Path,
+    directory: Path, data: Path
 ) -> None:
-    data, books_dir = directory / "data", directory / "paper"
+    books_dir = directory / "paper"
     paper_log, daemon_log = directory / "paper.log", directory / "daemon.log"
     token = new_token()
     async with exchange(books_dir, paper_log) as paper:
