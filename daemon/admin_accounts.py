@@ -11,7 +11,7 @@ from ..bybit.gateway import open_gateway
 from ..store.store import Store
 from .admin import on_store, quiet_config, user_named
 from .config import Config
-from .domain.errors import Conflict, InvalidInput, NotFound
+from .domain.errors import ConfigError, Conflict, InvalidInput, NotFound
 from .domain.model import Account, AccountId, Credentials, Environment, KeyInfo, UserId
 from .key_rights import forbidden_rights, warnings
 from .secret_input import add_secret_arguments, read_secret
@@ -98,6 +98,8 @@ async def _list(store: Store, username: str | None) -> None:
 async def _on_file(store: Store, account_id: UUID) -> tuple[Account, Credentials]:
     for account, credentials in await store.accounts.load_all():
         if account.id == account_id:
+            if isinstance(credentials, ConfigError):
+                raise credentials
             return account, credentials
     raise NotFound("unknown-account", f"there is no account {account_id}")
 

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from .backoff import Backoff
-from .domain.errors import CredentialsRefused, ExchangeRefused, PositiondError
+from .domain.errors import ConfigError, CredentialsRefused, ExchangeRefused, PositiondError
 from .domain.events import AccountFeedDown, AccountSink, MarketFeedDown, MarketSink
 from .domain.model import Account, AccountId, Category, Credentials, Environment, InstrumentKey
 from .domain.portfolio import AccountState, Portfolio
@@ -73,7 +73,9 @@ class Connections:
             feed.watch(frozenset(wanted.get(market, ())))
 
     def keep(
-        self, group: asyncio.TaskGroup, accounts: Iterable[tuple[Account, Credentials]]
+        self,
+        group: asyncio.TaskGroup,
+        accounts: Iterable[tuple[Account, Credentials | ConfigError]],
     ) -> None:
         """Hold exactly these accounts' connections."""
         current = {account.id: (account, credentials) for account, credentials in accounts}
@@ -87,6 +89,11 @@ class Connections:
             if account_id in self._tasks:
                 state = self._portfolio.accounts[account_id]
                 state.account = account
+                continue
+            if isinstance(credentials, ConfigError):
+                self._portfolio.accounts[account_id] = AccountState(
+                    account, trouble=credentials.detail
+                )
                 continue
             self._portfolio.accounts[account_id] = AccountState(account)
             self._tasks[account_id] = group.create_task(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
-from ..daemon.domain.errors import Conflict, NotFound
+from ..daemon.domain.errors import ConfigError, Conflict, NotFound
 from ..daemon.domain.model import Account, AccountId, Credentials, Environment, UserId
 from .pool import Database, Row
 from .refusals import explained
@@ -45,8 +45,7 @@ class Accounts:
             _account(row) for row in await self._database.fetch(SQL["accounts_of_user"], user_id)
         ]
 
-    async def load_all(self) -> list[tuple[Account, Credentials]]:
-        """ConfigError if a secret cannot be unsealed."""
+    async def load_all(self) -> list[tuple[Account, Credentials | ConfigError]]:
         return [
             (_account(row), self._credentials(row))
             for row in await self._database.fetch(SQL["all_accounts"])
@@ -60,9 +59,13 @@ class Accounts:
                 raise Conflict("account-in-use", "the account has positions that are not closed")
             await connection.execute(SQL["remove_account"], account_id)
 
-    def _credentials(self, row: Row) -> Credentials:
+    def _credentials(self, row: Row) -> Credentials | ConfigError:
         sealed = Sealed(row["seal_key_id"], row["sealed_secret"])
-        return Credentials(row["api_key"], self._sealer.unseal(AccountId(row["id"]), sealed))
+        try:
+            secret = self._sealer.unseal(AccountId(row["id"]), sealed)
+        except ConfigError as error:
+            return error
+        return Credentials(row["api_key"], secret)
 
 
 def _account(row: Row) -> Account:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NewType, Protocol
 from uuid import UUID
 
+from .errors import ConfigError
 from .model import Account, AccountId, Credentials, Environment, UserId
 
 TokenId = NewType("TokenId", UUID)
@@ -104,7 +105,9 @@ class AccountBook(Protocol):
 
     async def of_user(self, user_id: UserId) -> Sequence[Account]: ...
 
-    async def load_all(self) -> list[tuple[Account, Credentials]]: ...
+    async def load_all(self) -> list[tuple[Account, Credentials | ConfigError]]:
+        """Every account; a secret that cannot be unsealed comes as the error instead."""
+        ...
 
     async def remove(self, account_id: AccountId) -> None:
         """Conflict `account-in-use` while it has open positions or a running close."""

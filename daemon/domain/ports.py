@@ -301,12 +301,6 @@ class Closes(Protocol):
     def new_order_id(self) -> CloseOrderId: ...
 
 
-class Accounts(Protocol):
-    async def load_all(self) -> list[tuple[Account, Credentials]]:
-        """Every account with its unsealed credentials."""
-        ...
-
-
 class Switches(Protocol):
     """Operator switches kept in the database, so that a restart keeps them."""
 

@@ -73,7 +73,7 @@ class TestSending:
     async def test_a_flat_position_is_a_refusal_to_judge_by_a_fresh_read(self) -> None:
         message = "current position is zero, cannot fix reduce-only order qty"
         outcome = await send(envelope(code=110017, message=message))
-        assert outcome == Refused(110017, f"110017 {message}")
+        assert outcome == Refused(110017, message)
 
     @pytest.mark.parametrize(
         "answer",

@@ -31,13 +31,18 @@ async def test_a_secret_is_sealed_in_the_database_and_comes_back_whole(
 async def test_another_key_cannot_read_and_says_which_is_missing(
     store: Store, postgres_url: str, seal_key: SealKey
 ) -> None:
-    await add_account(store)
+    account = await add_account(store)
     async with open_store(postgres_url, SealKey(bytes(32))) as other:
-        with pytest.raises(ConfigError) as refused:
+        ((found, refused),) = await other.accounts.load_all()
+        readable = await add_account(other, "bob")
+        assert (readable, Credentials("key-of-bob", "the secret")) in (
             await other.accounts.load_all()
-    assert seal_key.id in refused.value.detail
+        )
+    assert found == account
+    assert isinstance(refused, ConfigError)
+    assert seal_key.id in refused.detail
     async with open_store(postgres_url, SealKey(bytes(32)), [seal_key]) as rotated:
-        assert len(await rotated.accounts.load_all()) == 1
+        assert (found, Credentials("key-of-ann", "the secret")) in await rotated.accounts.load_all()
 
 
 async def test_labels_are_unique_per_user_and_keys_per_environment(store: Store) -> None:

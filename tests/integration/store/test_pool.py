@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from positiond.daemon.domain.errors import ConfigError, StoreUnavailable
 from positiond.daemon.domain.people import AccountBook, People
-from positiond.daemon.domain.ports import Accounts as AccountsPort
 from positiond.daemon.domain.ports import (
     Changes,
     Closes,
@@ -105,12 +104,11 @@ def test_the_store_is_what_the_domain_asks_for() -> None:
     def ports(store: Store) -> tuple[object, ...]:
         positions: Positions = store.positions
         closes: Closes = store.closes
-        accounts: AccountsPort = store.accounts
         book: AccountBook = store.accounts
         people: People = store.people
         switches: Switches = store.switches
         changes: Changes = store.changes
         leadership: Leadership = store.leadership
-        return positions, closes, accounts, book, people, switches, changes, leadership
+        return positions, closes, book, people, switches, changes, leadership
 
     assert ports is not None

@@ -67,7 +67,7 @@ def test_a_ban_of_the_address_holds_for_at_least_ten_minutes() -> None:
 def test_requests_that_bunch_up_on_their_way_never_exceed_the_address_limit() -> None:
     now = [0.0]
     gate = AddressGate(lambda: now[0])
-    arrivals = []
+    arrivals: list[float] = []
     while now[0] < 20:
         if (wait := gate.wait(urgent=True)) > 0:
             now[0] += wait

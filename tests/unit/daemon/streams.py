@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NoReturn
 
-from positiond.daemon.domain.errors import StoreUnavailable
+from positiond.daemon.domain.errors import ConfigError, StoreUnavailable
 from positiond.daemon.domain.events import AccountSink, MarketSink
 from positiond.daemon.domain.model import (
     Account,
@@ -72,10 +72,10 @@ class Safe:
     """Implements AccountBook as far as reading: the accounts on file."""
 
     def __init__(self) -> None:
-        self.on_file = [(account(), SECRET)]
+        self.on_file: list[tuple[Account, Credentials | ConfigError]] = [(account(), SECRET)]
         self.fails = False
 
-    async def load_all(self) -> list[tuple[Account, Credentials]]:
+    async def load_all(self) -> list[tuple[Account, Credentials | ConfigError]]:
         if self.fails:
             raise StoreUnavailable("store-unavailable", "connection refused")
         return self.on_file

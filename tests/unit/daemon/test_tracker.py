@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
+from positiond.daemon.domain.errors import ConfigError
 from positiond.daemon.domain.events import (
     AccountFeedDown,
     AccountFeedUp,
@@ -28,6 +29,7 @@ from ...builders import (
     BOB,
     BTC,
     ETH,
+    OTHER_ACCOUNT,
     SHORT,
     close_request,
     component,
@@ -47,6 +49,20 @@ def tick(symbol: str, mark: str) -> PriceTick:
 
 
 # --- rows -----------------------------------------------------------------------------------
+
+
+@in_fake_time
+async def test_an_account_whose_secret_cannot_be_unsealed_harms_no_other() -> None:
+    house = House()
+    pair = house.write(component("1"))
+    locked = replace(house.shop.accounts.on_file[0][0], id=OTHER_ACCOUNT, label="locked")
+    house.shop.accounts.on_file.append((locked, ConfigError("seal-key-unknown", "no such key")))
+    async with house.watching() as group:
+        assert await house.tracker.reload(house.connections, group) == [pair]
+        await asyncio.sleep(1)
+        assert set(house.exchanges) == {ACCOUNT}
+        assert house.portfolio.accounts[OTHER_ACCOUNT].trouble == "no such key"
+        assert house.connections.are_settled()
 
 
 @in_fake_time

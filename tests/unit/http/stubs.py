@@ -10,7 +10,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
-from positiond.daemon.domain.errors import Conflict, InvalidInput, NotFound
+from positiond.daemon.domain.errors import ConfigError, Conflict, InvalidInput, NotFound
 from positiond.daemon.domain.model import (
     Account,
     AccountId,
@@ -379,7 +379,7 @@ class StubAccounts:
     async def of_user(self, user_id: UserId) -> Sequence[Account]:
         return [account_of(user) for user in (ALICE, BOB) if user.id == user_id]
 
-    async def load_all(self) -> list[tuple[Account, Credentials]]:
+    async def load_all(self) -> list[tuple[Account, Credentials | ConfigError]]:
         return [(account_of(user), Credentials("key", "secret")) for user in (ALICE, BOB)]
 
     async def remove(self, account_id: AccountId) -> None:
