@@ -26,10 +26,12 @@ class Matching:
         self.depth_for: Callable[[Order], Decimal | None] = lambda _: None
 
     def later(self, order: Order) -> None:
-        """Plans the order's turn, a few milliseconds from now."""
+        """Plans the order's turn, a few milliseconds after it came: the same before a restart
+        and after one."""
         desk = self._desk
         delay = desk.draw("match", order.serial).randint(*MATCH_DELAY_MS)
-        desk.schedule.at(desk.now_ms + delay, lambda: self._take_turn(order.order_id))
+        due_ms = max(order.created_ms + delay, desk.now_ms)
+        desk.schedule.at(due_ms, lambda: self._take_turn(order.order_id))
 
     def _take_turn(self, order_id: OrderId) -> None:
         self.match(order_id)
