@@ -203,7 +203,7 @@ async def test_prices_that_are_cut_show_a_dash_and_no_number(gated: World, gate:
             await expect(pnl).to_have_attribute("data-sign", re.compile("positive|negative"))
             gate.shut(PUBLIC)
             await expect(pnl).to_have_attribute("data-sign", "none", timeout=5_000)
-            await expect(pnl).to_contain_text("stale")
+            await expect(pnl).to_contain_text("no fresh price of")
             gate.open()
             await expect(pnl).to_have_attribute(
                 "data-sign", re.compile("positive|negative"), timeout=15_000
