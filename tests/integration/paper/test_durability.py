@@ -27,9 +27,11 @@ class Child:
         self.process, self.url = process, url
 
     @classmethod
-    async def start(cls, directory: Path) -> "Child":
+    async def start(cls, directory: Path, program: str = SERVE, *arguments: str) -> "Child":
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SERVE, str(directory), stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            *("-c", program, str(directory), *arguments),
+            stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
         async with asyncio.timeout(20):

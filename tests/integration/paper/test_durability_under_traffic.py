@@ -3,7 +3,9 @@ the books are whole, as an independent replay of all executions shows."""
 
 import asyncio
 import random
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +24,44 @@ from tests.property.paper.slow_model import SlowAccount
 from .client import Client, Stream
 from .test_durability import Child, client_of
 
+# An exchange that dies by its own hand while it stores the changes of its nth request.
+MORTAL = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from positiond.bybit.paper.ledger import SqliteLedger
+from positiond.bybit.paper.server import PaperOptions, run_paper
+
+place, left = sys.argv[2], int(sys.argv[3])
+
+class Database:
+    def __init__(self, real):
+        self.real = real
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+    def execute(self, sql, *more):
+        if left == 0 and sql == "COMMIT" and place == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = self.real.execute(sql, *more)
+        if left == 0 and sql == "COMMIT" and place == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+    def executemany(self, sql, rows):
+        global left
+        left -= any(kind == "execution" for kind, _, _ in rows)
+        if left == 0 and place == "amid":
+            self.real.executemany(sql, rows[: len(rows) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.real.executemany(sql, rows)
+
+made = SqliteLedger.__init__
+def make(self, *args, **more):
+    made(self, *args, **more)
+    self._db = Database(self._db)
+SqliteLedger.__init__ = make
+
+options = PaperOptions(port=0, key="k", secret="s", data=Path(sys.argv[1]))
+asyncio.run(run_paper(options, lambda url: print(url, flush=True)))
+"""
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "XRPUSDT")
 QTY = {"BTCUSDT": "0.01", "ETHUSDT": "0.1", "XRPUSDT": "50"}
 
@@ -75,13 +115,29 @@ async def live_and_die(
     http: aiohttp.ClientSession, directory: Path, rng: random.Random, witness: Witness, name: str
 ) -> None:
     """One life of the exchange under traffic, ended by `kill -9` at a random moment."""
-    child = await Child.start(directory)
+    await under_traffic(
+        http, await Child.start(directory), rng, witness, name, rng.uniform(0.2, 0.7)
+    )
+
+
+async def under_traffic(
+    http: aiohttp.ClientSession,
+    child: Child,
+    rng: random.Random,
+    witness: Witness,
+    name: str,
+    seconds: float,
+) -> None:
+    """Traffic until the exchange dies, by itself or else after so many seconds."""
     alice = client_of(http, child)
     stream = await alice.stream("execution")
     tasks = [asyncio.create_task(trade(alice, rng, witness, f"{name}{lane}")) for lane in "ab"]
     tasks.append(asyncio.create_task(listen(stream, witness)))
-    await asyncio.sleep(rng.uniform(0.2, 0.7))
-    await child.kill()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await child.process.wait()
+    if child.process.returncode is None:
+        await child.kill()
     # Each of them ends by the loss of its line.
     ends = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(end, aiohttp.ClientError | TypeError | OSError) for end in ends), ends
@@ -120,15 +176,21 @@ def _execution(row: Mapping[str, Any]) -> Execution:
     return record
 
 
+async def check_after_restart(
+    http: aiohttp.ClientSession, directory: Path, witness: Witness
+) -> None:
+    child = await Child.start(directory)
+    try:
+        check(await client_of(http, child).control("GET", "state"), witness)
+    finally:
+        await child.kill()
+
+
 async def many_lives(http: aiohttp.ClientSession, directory: Path, seed: int, lives: int) -> None:
     rng, witness = random.Random(seed), Witness()
     for n in range(lives):
         await live_and_die(http, directory, rng, witness, f"{n}")
-        child = await Child.start(directory)
-        try:
-            check(await client_of(http, child).control("GET", "state"), witness)
-        finally:
-            await child.kill()
+        await check_after_restart(http, directory, witness)
     assert witness.placed
     assert witness.traded
     assert witness.fills
@@ -138,6 +200,18 @@ async def test_nothing_acknowledged_is_lost_or_torn_by_kill_9(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     await many_lives(http, tmp_path, seed=1, lives=2)
+
+
+@pytest.mark.parametrize("place", ["amid", "before", "after"])
+async def test_a_death_while_storing_leaves_all_of_a_change_or_nothing(
+    http: aiohttp.ClientSession, tmp_path: Path, place: str
+) -> None:
+    witness = Witness()
+    child = await Child.start(tmp_path, MORTAL, place, "6")
+    await under_traffic(http, child, random.Random(place), witness, "a", seconds=20)
+    assert child.process.returncode == -signal.SIGKILL
+    assert witness.traded
+    await check_after_restart(http, tmp_path, witness)
 
 
 @pytest.mark.long
