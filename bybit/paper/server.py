@@ -193,6 +193,8 @@ async def run_clock(venue: Venue) -> None:
     """Follows the wall clock: wakes when something is due or was newly planned."""
     while True:
         venue.advance(venue.now_ms())
+        await asyncio.sleep(0)
+        venue.keep_prices()
         venue.changed.clear()
         due = venue.engine.next_ms()
         wait_ms = 100 if due is None else max(due - venue.now_ms(), 0)

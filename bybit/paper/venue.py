@@ -121,13 +121,20 @@ class Venue:
 
     def commit(self) -> None:
         """Makes durable what changed, then hands out the events."""
-        if self.engine.now_ms - self._prices_ms >= PRICES_EVERY_MS:
-            self._store_prices()
         self._ledger.store(self.books.drain())
         self.changed.set()
         outbox, self.engine.outbox = self.engine.outbox, []
         for told in outbox:
             self.listener(told)
+        if self.is_manual:
+            self.keep_prices()
+
+    def keep_prices(self) -> None:
+        """Stores all prices every two seconds. Under the wall clock its loop asks for it once
+        the frames are out, which would else wait for it."""
+        if self.engine.now_ms - self._prices_ms >= PRICES_EVERY_MS:
+            self._store_prices()
+            self._ledger.store(self.books.drain())
 
     def _play(self, milliseconds: int) -> None:
         """Shows what the recording has of this much time, and goes on with the next tick."""
