@@ -205,6 +205,7 @@ class Engine:
         """Money from outside: the only thing that changes the sum over all owners."""
         self._arrive(now_ms)
         self._desk.deposit(uid, coin, amount)
+        self._desk.tell(self._desk.wallet_of(uid))
 
     def switch_mode(
         self, uid: Uid, mode: PositionMode, *, symbol: str = "", coin: str = ""
