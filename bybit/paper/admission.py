@@ -69,6 +69,9 @@ class Admission:
         reduces = self._reduces(uid, request)
         self._check_link(uid, request, now_ms)
         held = self._books.position(uid, i.category, i.symbol, request.idx)
+        if request.close_on_trigger and held.side is None:
+            # Refused even without reduceOnly (sieblyio/bybit-api#193).
+            raise nothing_to_reduce()
         qty = self._reduced(request, held) if reduces else request.qty
         check_band(request, quote.mark)
         price = market_limit(request, quote) if request.price is None else request.price
@@ -88,7 +91,8 @@ class Admission:
         if not (hedged and request.instrument.can_hedge):
             if request.idx != 0:
                 raise idx_mismatch()
-            return request.reduce_only
+            # closeOnTrigger alone reduces too (sieblyio/bybit-api#193).
+            return request.reduce_only or request.close_on_trigger
         if request.idx == 0:
             raise idx_mismatch()
         grows = HEDGED_SIDE[request.idx] is request.side

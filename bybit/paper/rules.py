@@ -97,6 +97,8 @@ def read_order(body: Mapping[str, Any], listing: Listing) -> OrderRequest:
         slippage=_slippage(body) if market else None,
         market_unit=_market_unit(body) if market and instrument.is_spot else None,
     )
+    if instrument.is_spot and body.get("isLeverage") in (1, "1"):
+        raise Refused(170344, "Symbol is not supported on Margin Trading.")
     if instrument.option is not None and not request.link_id:
         raise bad_parameter("orderLinkId is required for options")
     check_size(request)
@@ -197,8 +199,6 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
 
 def _market_unit(body: Mapping[str, Any]) -> MarketUnit:
     """Spot market orders: a buyer names the amount to spend unless told otherwise."""
-    if body.get("isLeverage") in (1, "1"):
-        raise Refused(170344, "Symbol is not supported on Margin Trading.")
     given = body.get("marketUnit")
     if given in (None, ""):
         buys = body.get("side") == Side.BUY

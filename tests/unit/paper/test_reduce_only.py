@@ -74,6 +74,14 @@ def test_resting_orders_never_add_up_to_more_than_the_position(floor: Floor) -> 
     assert (new.status, new.cancel_type) == (OrderStatus.CANCELLED, CancelType.BY_REDUCE_ONLY)
 
 
+def test_close_on_trigger_alone_opens_nothing(floor: Floor) -> None:
+    refused = floor.refusal(side="Sell", qty="0.1", closeOnTrigger=True)
+    assert refused.code == 110017
+    floor.order(qty="0.3")
+    order = floor.order(side="Sell", qty="0.5", closeOnTrigger=True)
+    assert (order.cum_qty, floor.position().side) == (D("0.3"), None)
+
+
 def test_without_reduce_only_an_order_may_turn_the_position_over(floor: Floor) -> None:
     floor.order(side="Buy", qty="0.5")
     floor.order(side="Sell", qty="0.8")
@@ -121,3 +129,7 @@ def test_reduce_only_only_ever_brings_a_position_closer_to_zero(
     fills = floor.books.executions.values()
     signed = sum((e.qty if e.side is Side.BUY else -e.qty for rows in fills for e in rows), D(0))
     assert floor.position().signed == signed
+
+
+def test_closing_by_trigger_with_nothing_held_is_refused(floor: Floor) -> None:
+    assert floor.refusal(closeOnTrigger=True).code == 110017

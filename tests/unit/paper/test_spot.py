@@ -96,6 +96,7 @@ def test_what_just_touches_fills_by_what_stands_there(rich: Floor) -> None:
         ({"qty": "0.1", "orderType": "Limit", "price": "80000.0", "side": "Sell"}, 170194),
         ({"qty": "100", "orderType": "Limit", "price": "100000.0", "side": "Sell"}, 170382),
         ({"qty": "100", "isLeverage": 1}, 170344),
+        ({"qty": "1", "isLeverage": 1, "orderType": "Limit", "price": "100000.0"}, 170344),
         ({"qty": "100", "symbol": "BTCUSD"}, 10001),
     ],
 )
