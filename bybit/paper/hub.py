@@ -35,9 +35,10 @@ class Hub:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._public: dict[PublicKey, set[Connection]] = defaultdict(set)
-        self._private: dict[Uid, set[Connection]] = defaultdict(set)
-        self._everyone: set[Connection] = set()
+        # Dicts for their order: which of several connections a fault hits is then no chance.
+        self._public: dict[PublicKey, dict[Connection, None]] = defaultdict(dict)
+        self._private: dict[Uid, dict[Connection, None]] = defaultdict(dict)
+        self._everyone: dict[Connection, None] = {}
         self._tickers: dict[PublicKey, Row] = {}
         self._books: dict[PublicKey, tuple[list[Any], int, int]] = {}
         self._held: dict[Uid, list[Callable[[], None]]] = defaultdict(list)
@@ -47,12 +48,12 @@ class Hub:
 
     def arrive(self, connection: Connection) -> None:
         """Knows a connection before it asked for anything, so that a cut reaches it too."""
-        self._everyone.add(connection)
+        self._everyone[connection] = None
 
     def subscribe(self, connection: Connection, category: Category, topic: str) -> None:
         """Sends the snapshot, then keeps the connection posted."""
         listed = self._quote_of(category, topic)
-        self._public[category, topic].add(connection)
+        self._public[category, topic][connection] = None
         if listed is None:
             return
         now = self._venue.engine.now_ms
@@ -63,23 +64,23 @@ class Hub:
             connection.send(self._book_of(category, topic, listed, now))
 
     def unsubscribe(self, connection: Connection, category: Category, topic: str) -> None:
-        subscribers = self._public.get((category, topic), set())
-        subscribers.discard(connection)
+        subscribers = self._public.get((category, topic), {})
+        subscribers.pop(connection, None)
         if not subscribers:
             self._public.pop((category, topic), None)
             self._tickers.pop((category, topic), None)
             self._books.pop((category, topic), None)
 
     def join(self, connection: Connection, uid: Uid) -> None:
-        self._private[uid].add(connection)
+        self._private[uid][connection] = None
 
     def leave(self, connection: Connection) -> None:
         """Forgets a connection that ended."""
-        self._everyone.discard(connection)
+        self._everyone.pop(connection, None)
         for category, topic in [key for key, who in self._public.items() if connection in who]:
             self.unsubscribe(connection, category, topic)
         for connections in self._private.values():
-            connections.discard(connection)
+            connections.pop(connection, None)
 
     def cut_all(self) -> int:
         """Cuts every connection at once; returns how many there were."""
@@ -87,12 +88,13 @@ class Hub:
 
     def cut_public(self) -> int:
         """Cuts the connections that never signed in."""
-        return _cut(self._everyone.difference(*self._private.values()))
+        signed_in = {c for connections in self._private.values() for c in connections}
+        return _cut(c for c in self._everyone if c not in signed_in)
 
     def cut_private(self, uid: Uid | None = None) -> int:
         """Cuts the private connections of one account, or of all."""
         chosen = self._private.values() if uid is None else [self._private[uid]]
-        return _cut(set().union(*chosen))
+        return _cut({c: None for connections in chosen for c in connections})
 
     def counted(self) -> Mapping[str, int]:
         """How many connections there are: all, and those that signed in."""
@@ -158,14 +160,18 @@ class Hub:
             self._deliver("", topic, symbol, connection, frame)
 
     def _tell_private(self, event: PrivateEvent, at_ms: int) -> None:
+        connections = self._private.get(event.uid)
+        if not connections:
+            return
         for topic, category, rows in rows_of(self._venue, event):
             if not rows:
                 continue
             symbol = str(rows[0].get("symbol", ""))
             for name in (topic, f"{topic}.{category}"):
-                takers = [c for c in self._private[event.uid] if c.wants(name)]
+                takers = [c for c in connections if c.wants(name)]
                 if takers:
-                    frame = self._private_frame(event.uid, name, rows, at_ms)
+                    told = self._venue.faults.thinned(rows, name, event.uid, symbol)
+                    frame = self._private_frame(event.uid, name, told, at_ms)
                     for connection in takers:
                         self._deliver(event.uid, name, symbol, connection, frame)
 
