@@ -30,7 +30,7 @@ def position_row(shown: Shown) -> Row:
         "avgPrice": text(p.avg_price),
         "bustPrice": "",
         "liqPrice": text(shown.liq_price) if shown.liq_price else "",
-        "sessionAvgPrice": text(p.session_avg) if p.session_avg else "",
+        "sessionAvgPrice": text(p.session_avg) if _has_sessions(shown) else "",
     }
 
 
@@ -43,11 +43,16 @@ def position_frame_row(shown: Shown) -> Row:
         "entryPrice": text(p.avg_price),
         "bustPrice": "",
         "liqPrice": text(shown.liq_price) if shown.liq_price else "",
-        "sessionAvgPrice": text(p.session_avg),
+        "sessionAvgPrice": text(p.session_avg) if _has_sessions(shown) else "0",
     }
     if p.side is None:
         row |= {"positionValue": "0", "unrealisedPnl": "0", "liqPrice": "0"}
     return row
+
+
+def _has_sessions(shown: Shown) -> bool:
+    """USDC contracts alone have a cost basis of their session (Bybit V5: position/list)."""
+    return shown.position.side is not None and shown.quote.instrument.settles_by_session
 
 
 def _row(shown: Shown) -> Row:
