@@ -31,6 +31,7 @@ class FaultKind(StrEnum):
     REJECT_ITEM = "reject_item"
     STALE_LIST = "stale_list"
     TRUNCATED_LIST = "truncated_list"
+    MISSING_KEYS = "missing_keys"
     CLOCK_SKEW = "clock_skew"
 
 
@@ -58,6 +59,7 @@ FRAME_KINDS = frozenset(
 # Acks and pongs stand under `op/auth`, `op/subscribe`, `op/ping`; a connection that opens under
 # `ws/private`, `ws/public/linear` and so on.
 NAMED_ONLY = ("op/", "ws/")
+KEY_KINDS = frozenset({FaultKind.MISSING_KEYS})
 DEPTH_KINDS = frozenset({FaultKind.THIN_BOOK, FaultKind.HALF_FILL})
 
 
@@ -81,6 +83,7 @@ class Fault:
     depth: Decimal = Decimal(0)
     share: Decimal = Decimal("0.5")
     keep: int = 0
+    keys: tuple[str, ...] = ()
     fired: int = 0
     rng: random.Random = field(default_factory=lambda: random.Random(0), repr=False)
     snapshot: Books | None = field(default=None, repr=False)
@@ -131,6 +134,7 @@ class FaultBoard:
             when=When(spec.get("when", When.BEFORE)),
             depth=_number(spec, "depth", "0"),
             share=_number(spec, "share", "0.5"),
+            keys=_texts(spec, "keys"),
             rng=random.Random(f"{spec.get('seed', seed)}/fault/{self._added}"),
             **{name: spec[name] for name in FIELDS if name in spec},
         )
@@ -169,6 +173,15 @@ class FaultBoard:
                 return fault
         return None
 
+    def thinned(
+        self, rows: list[dict[str, Any]], where: str, uid: str, symbol: str = ""
+    ) -> list[dict[str, Any]]:
+        """The rows without the optional keys that a fault leaves out of them."""
+        fault = self.take(KEY_KINDS, where, uid, symbol=symbol)
+        if fault is None:
+            return rows
+        return [{n: v for n, v in row.items() if n not in fault.keys} for row in rows]
+
     def skew_ms(self) -> int:
         """How far the venue's clock is off now; each look at it counts as fired."""
         skew = 0
@@ -181,7 +194,7 @@ class FaultBoard:
 
 def _check_fields(spec: Mapping[str, Any]) -> None:
     for name, value in spec.items():
-        if name in ("kind", "when", "depth", "share", "seed"):
+        if name in ("kind", "when", "depth", "share", "keys", "seed"):
             continue
         if name not in FIELDS:
             raise ValueError(f"unknown field {name}")
@@ -197,6 +210,13 @@ def _number(spec: Mapping[str, Any], name: str, default: str) -> Decimal:
     if not number.is_finite() or number < 0:
         raise ValueError(f"{name} is not a number of 0 or more")
     return number
+
+
+def _texts(spec: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = spec.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{name} is not a list of texts")
+    return tuple(value)
 
 
 def _is_spent(fault: Fault) -> bool:

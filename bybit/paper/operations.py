@@ -236,6 +236,7 @@ OPERATIONS = (
             Field("depth", "decimal", "thin_book: how much rests, in base coin"),
             Field("share", "decimal", "half_fill: which part of the order fills, default 0.5"),
             Field("keep", "integer", "truncated_list: how many rows are left"),
+            Field("keys", "array", "missing_keys: what rows of lists and pushes lack"),
         ),
         '{"id"}',
     ),

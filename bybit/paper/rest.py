@@ -142,11 +142,14 @@ class RestApi:
         if stale is not None:
             call = replace(call, stale=stale.snapshot)
         reply = endpoint.handler(call)
-        if cut is None or "list" not in reply.result:
+        if "list" not in reply.result:
             return reply
-        rows = reply.result["list"][: cut.keep]
-        pages = {"nextPageCursor": ""} if "nextPageCursor" in reply.result else {}
-        return replace(reply, result={**reply.result, "list": rows, **pages})
+        rows = self._venue.faults.thinned(reply.result["list"], path, uid, call.text("symbol"))
+        result = {**reply.result, "list": rows}
+        if cut is not None:
+            result["list"] = rows[: cut.keep]
+            result |= {"nextPageCursor": ""} if "nextPageCursor" in result else {}
+        return replace(reply, result=result)
 
     def _fault(
         self, path: str, signer: Account | None, when: When, params: Mapping[str, Any]

@@ -156,3 +156,23 @@ async def test_a_skewed_clock_counts_the_looks_at_it(alice: Client) -> None:
     ident = await script(alice, kind="clock_skew", ms=500)
     await alice.get("/v5/market/time")
     assert await fired(alice, ident) > 0
+
+
+async def test_optional_keys_may_be_missing_on_rest_and_on_the_stream(carol: Client) -> None:
+    stream = await carol.stream("position")
+    gone = ["seq", "isReduceOnly", "openTime"]
+    for where in ("*/position/list", "position"):
+        await script(carol, kind="missing_keys", where=where, keys=gone)
+    carol.paper.trade(carol.account, "BTCUSDT", "Buy", "0.1")
+    await carol.control("POST", "step", ms=200)
+    (row,) = (await carol.get("/v5/position/list", FLAT))["result"]["list"]
+    (told,) = (await stream.pushed("position"))["data"]
+    for shown in (row, told):
+        assert not set(gone) & set(shown)
+        assert shown["size"] == "0.1"
+
+
+async def test_a_fault_without_its_fields_is_refused(carol: Client) -> None:
+    for faulty in ({"keys": "seq"}, {"depth": "-1"}, {"share": "many"}, {"ms": "1"}):
+        answer = await carol.control("POST", "faults", kind="thin_book", **faulty)
+        assert answer["status"] == 400

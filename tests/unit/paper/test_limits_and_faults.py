@@ -3,7 +3,7 @@
 import pytest
 from positiond.bybit.paper.books import Books
 from positiond.bybit.paper.faults import FRAME_KINDS, REPLY_KINDS, FaultBoard, When
-from positiond.bybit.paper.limits import Limits
+from positiond.bybit.paper.limits import Limits, cost_of
 
 CREATE = "/v5/order/create"
 
@@ -33,6 +33,36 @@ def test_linear_and_inverse_share_a_count_and_others_have_their_own() -> None:
     assert other is not None
     assert other[0] == 1
     assert limits.take("1", "/v5/market/time", "", 1000) is None
+
+
+def test_cancel_all_is_once_a_second_on_option_and_twenty_times_on_spot() -> None:
+    limits = Limits()
+    granted = {
+        category: sum(
+            taken[0]
+            for _ in range(30)
+            if (taken := limits.take("1", "/v5/order/cancel-all", category, 1000))
+        )
+        for category in ("linear", "option", "spot")
+    }
+    assert granted == {"linear": 10, "option": 1, "spot": 20}
+
+
+def test_some_endpoints_count_all_categories_together() -> None:
+    limits = Limits()
+    for n in range(5):
+        taken = limits.take("1", "/v5/account/fee-rate", ("linear", "spot")[n % 2], 1000)
+        assert taken is not None
+        assert taken[0] == 1
+    refused = limits.take("1", "/v5/account/fee-rate", "option", 1000)
+    assert refused is not None
+    assert refused[0] == 0
+
+
+@pytest.mark.parametrize(("category", "cost"), [("linear", 7), ("spot", 7), ("option", 1)])
+def test_a_batch_costs_its_orders_and_on_option_one_request(category: str, cost: int) -> None:
+    assert cost_of("/v5/order/create-batch", category, 7) == cost
+    assert cost_of("/v5/order/create", category, 1) == 1
 
 
 def test_a_batch_is_granted_as_many_orders_as_are_left() -> None:
