@@ -110,6 +110,10 @@ class BybitGateway:
             )
         return self._clients[environment]
 
+    def ban_left(self, environment: Environment) -> float:
+        gate = self._paper_gate if environment is Environment.PAPER else self._bybit_gate
+        return gate.pause_left
+
     def _hosts_of(self, environment: Environment) -> Hosts:
         try:
             return self._hosts[environment]

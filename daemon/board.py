@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,6 +29,7 @@ from .domain.verdict import PositionSync
 from .domain.views import FeedState, LegView, PositionView
 from .timing import Timing
 
+BanClock = Callable[[Environment], float]
 SweepClock = Callable[[], datetime | None]
 
 _CLOSED_AT_MOST: Final = 200
@@ -60,6 +61,7 @@ class Board:
         self.leads = False
         self.trading_paused = False
         self.sweep_at: SweepClock = lambda: None
+        self.ban_left: BanClock = lambda _: 0.0
 
     # --- views ------------------------------------------------------------------------------
 
@@ -194,19 +196,29 @@ class Board:
         """The loops that have not beaten within their limits: stuck, as far as one can tell."""
         return self._timing.pulse_late()
 
+    def _stream_reasons(self) -> Iterator[str]:
+        for (environment, category), why in self._markets.items():
+            if why is not None:
+                yield f"prices of {environment} {category}: {why}"
+        accounts = list(self._portfolio.accounts.values())
+        for state in accounts:
+            if not state.stream_up:
+                why = state.trouble or "connecting"
+                yield f"account {state.account.label} ({state.account.id}): {why}"
+        for environment in {state.account.environment for state in accounts}:
+            if (left := self.ban_left(environment)) > 0:
+                yield (
+                    f"{environment}: Bybit has banned our address for {left:.0f} s more; "
+                    "nothing is read or sent"
+                )
+
     def readiness(self) -> Readiness:
         reasons = []
         if self.store_trouble is not None:
             reasons.append(f"database: {self.store_trouble}")
         elif not self.leads:
             reasons.append("another positiond on this database leads; standing by")
-        for (environment, category), why in self._markets.items():
-            if why is not None:
-                reasons.append(f"prices of {environment} {category}: {why}")
-        for state in self._portfolio.accounts.values():
-            if not state.stream_up:
-                why = state.trouble or "connecting"
-                reasons.append(f"account {state.account.label} ({state.account.id}): {why}")
+        reasons += self._stream_reasons()
         if self.sweep_at() is None:
             reasons.append("the first full compare is not done")
         if late := self.late_loops():

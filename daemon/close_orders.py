@@ -21,6 +21,8 @@ from .domain.errors import PositiondError
 from .domain.model import ZERO, ComponentId, Fill, OrderReport
 from .domain.orders import (
     FOREIGN,
+    NOT_REDUCING,
+    NOT_REDUCING_CODE,
     REFUSED,
     Acked,
     CloseOrder,
@@ -124,7 +126,8 @@ class OrderSettler:
                 return replace(_moved(order, OrderEvent.ACKED), order_id=order_id)
             case Refused(ret_code, detail):
                 order = _moved(order, OrderEvent.REFUSED)
-                return replace(order, status=REFUSED, detail=f"Bybit {ret_code}: {detail}")
+                status = NOT_REDUCING if ret_code == NOT_REDUCING_CODE else REFUSED
+                return replace(order, status=status, detail=f"Bybit {ret_code}: {detail}")
             case NotExecuted(ret_code, detail):
                 order = _moved(order, OrderEvent.NOT_EXECUTED)
                 return replace(order, detail=f"Bybit {ret_code}: {detail}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
 from typing import Final, NoReturn, Protocol
 
@@ -245,8 +245,21 @@ class Tracker:
         """Something other than a price changed; shown with the next flush."""
         self._dirty.update(position_ids)
 
-    def turned(self, position_ids: Iterable[PositionId]) -> None:
+    def turned(self, position_ids: Set[PositionId]) -> None:
         """These positions' verdicts are other than before; told with the next flush."""
+        for position_id in position_ids:
+            sync = self._portfolio.syncs[position_id]
+            _log.info(
+                "verdict turned",
+                position=str(position_id),
+                verdict=sync.verdict.value,
+                reason=sync.reason,
+                differences={
+                    component.symbol: format(sync.legs[component.id].difference, "f")
+                    for component in self._portfolio.positions[position_id].components
+                    if component.id in sync.legs and sync.legs[component.id].difference
+                },
+            )
         self._turned.update(position_ids)
 
     async def run_publish(self, publisher: Publisher) -> NoReturn:

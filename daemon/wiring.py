@@ -87,6 +87,7 @@ class Daemon:
             self.board.pnl_writes,
             loops.sweep_minutes,
         )
+        self.board.ban_left = gateway.ban_left
         self.board.sweep_at = lambda: self.reconciler.last_sweep_at
 
     def services(self) -> Services:

@@ -59,6 +59,10 @@ class OrderState(StrEnum):
 # What `CloseOrder.status` says of an order that Bybit did not take, and of one found under our id
 # that is not what was written down: its fills are not ours.
 REFUSED: Final = "refused"
+# Refused as not reducing (Bybit V5: error 110017, whose texts overlap): the size, read again, says
+# whether the bucket is flat, flipped, or to be tried once more.
+NOT_REDUCING: Final = "not-reducing"
+NOT_REDUCING_CODE: Final = 110017
 FOREIGN: Final = "foreign"
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from .model import ZERO, Component, Fill, Holding, Instrument, OrderReport
-from .orders import FOREIGN, REFUSED, CloseOrder, LegOutcome, LegResult, OrderState
+from .orders import FOREIGN, NOT_REDUCING, REFUSED, CloseOrder, LegOutcome, LegResult, OrderState
 from .ports import BucketClaims
 from .share import Share, own_share, sendable
 
@@ -67,7 +67,7 @@ def plan_leg(around: Surroundings) -> LegPlan:
 def may_try_again(orders: Sequence[CloseOrder]) -> bool:
     """Whether a leg with these attempts (oldest first) may have another one.
 
-    Not after a refusal, which would only repeat itself, and not after too many idle attempts.
+    Not after a refusal that would only repeat itself, and not after too many idle attempts.
     """
     if not orders:
         return True
@@ -143,7 +143,8 @@ def leg_result(
     if foreign is not None:
         # Whatever the bucket holds now, nobody knows what that order did to it.
         return result(LegOutcome.REJECTED, foreign), ZERO
-    refusal = next((o.detail for o in reversed(orders) if o.status == REFUSED), None)
+    refused = (REFUSED, NOT_REDUCING)
+    refusal = next((o.detail for o in reversed(orders) if o.status in refused), None)
     towards = component.side.sign * share.actual
     alone = share.blocker is None
     if alone and towards <= 0:

@@ -120,6 +120,10 @@ class Gateway(Protocol):
 
     def market_feed(self, environment: Environment, category: Category) -> MarketFeed: ...
 
+    def ban_left(self, environment: Environment) -> float:
+        """Seconds for which our address may send nothing there (Bybit's 403); 0 in peace."""
+        ...
+
     async def instruments(
         self, environment: Environment, category: Category, symbol: str | None = None
     ) -> list[Instrument]:

@@ -140,6 +140,7 @@ async def test_a_house_in_order_is_ready() -> None:
         ("store", "database: away"),
         ("standby", "another positiond on this database leads; standing by"),
         ("market", "prices of paper linear: no pong"),
+        ("ban", "Bybit has banned our address for 600 s more; nothing is read or sent"),
         ("sweep", "the first full compare is not done"),
         ("loops", "loops that do not beat: publish, rechecks, sweeps, watch"),
         ("account", "Bybit refuses the API key"),
@@ -155,6 +156,8 @@ async def test_what_is_missing_is_said_in_one_sentence_each(trouble: str, reason
             house.board.leads = False
         case "market":
             house.board.market_down(Environment.PAPER, Category.LINEAR, "no pong")
+        case "ban":
+            house.board.ban_left = lambda _: 600.0
         case "sweep":
             house.board.sweep_at = lambda: None
         case "loops":

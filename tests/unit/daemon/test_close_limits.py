@@ -133,6 +133,25 @@ async def test_reduce_only_refused_because_it_is_flipped_is_a_stop() -> None:
 
 
 @in_fake_time
+async def test_reduce_only_refused_while_the_position_is_there_is_tried_once_more() -> None:
+    stage = Stage(Reaction(refused=(110017, "Reduce-only rule not satisfied")))
+    one = stage.record(component("1"))
+    ended = await stage.close(one)
+    assert (ended.state, stage.venue.size(BTC)) == (DONE, 0)
+    assert [order.attempt for order in await stage.ledger.orders(ended.id)] == [1, 2]
+
+
+@in_fake_time
+async def test_reduce_only_refused_again_and_again_ends_with_the_reason() -> None:
+    refused = Reaction(refused=(110017, "Reduce-only rule not satisfied"))
+    stage = Stage(*[refused] * 20)
+    ended = await stage.close(stage.record(component("1")))
+    assert (ended.state, ended.code) == (FAILED, "rejected")
+    assert "110017" in ended.legs[0].detail
+    assert len(await stage.ledger.orders(ended.id)) == 5
+
+
+@in_fake_time
 async def test_a_refused_order_is_not_repeated_and_its_words_are_kept() -> None:
     stage = Stage(Reaction(refused=(110007, "not enough")))
     ended = await stage.close(stage.record(component("1"), component("2", SHORT, ETH)))

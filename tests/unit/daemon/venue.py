@@ -276,6 +276,9 @@ class Door:
     def market_feed(self, environment: Environment, category: Category) -> MarketFeed:
         raise NotImplementedError
 
+    def ban_left(self, environment: Environment) -> float:
+        return 0.0
+
     async def instruments(
         self, environment: Environment, category: Category, symbol: str | None = None
     ) -> list[Instrument]:
