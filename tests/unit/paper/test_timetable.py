@@ -152,6 +152,16 @@ def test_what_expired_while_nobody_looked_is_delivered_at_the_start(floor: Floor
     assert len(books.deliveries[ALICE]) == 1
 
 
+def test_what_was_delisted_stays_so_after_a_restart(floor: Floor) -> None:
+    floor.engine.deliver(LINEAR, "XRPUSDT", floor.engine.now_ms, D("2.5"))
+    books = Books()
+    books.load(record for _, record in floor.books.drain())
+    market = Market(default_listing(), seed=1)
+    Engine(books, market, seed=1, now_ms=START_MS)
+    quote = market.quote(LINEAR, "XRPUSDT")
+    assert (quote.instrument.is_trading, quote.mark) == (False, D("2.5"))
+
+
 @pytest.mark.parametrize("qty", [None, D("0.2")])
 def test_a_move_hands_a_position_over_at_one_price(floor: Floor, qty: D | None) -> None:
     bob = floor.add("bob")
