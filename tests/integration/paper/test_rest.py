@@ -211,3 +211,12 @@ async def test_while_paused_prices_stand_still_and_the_rest_goes_on(alice: Clien
         return bool(sum(moved) > 0.5 * len(moved))
 
     await until(moved)
+
+
+async def test_the_orders_of_a_batch_above_the_limit_fail_one_by_one(alice: Client) -> None:
+    order = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "0.001"}
+    answer = await alice.post("/v5/order/create-batch", category="linear", request=[order] * 12)
+    assert answer["retCode"] == 0
+    codes = [item["code"] for item in answer["retExtInfo"]["list"]]
+    assert codes == [0] * 10 + [10006] * 2
+    assert [bool(row["orderId"]) for row in answer["result"]["list"]] == [True] * 10 + [False] * 2
