@@ -18,6 +18,14 @@ LINEAR, INVERSE = Category.LINEAR, Category.INVERSE
 FUTURE = "BTCUSDT-10OCT25"
 
 
+@pytest.fixture
+def floor() -> Floor:
+    """A clock that skips the ticks in between: hours pass at once, their deeds do not."""
+    floor = Floor()
+    floor.engine.exact = False
+    return floor
+
+
 def sizes(floor: Floor) -> list[tuple[str, D, D]]:
     held = floor.books.held(ALICE)
     return [(p.symbol, p.signed, p.avg_price) for p in held]
