@@ -10,12 +10,13 @@ CHROMIUM := $(shell command -v chromium || command -v chromium-browser || comman
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
-.PHONY: help demo test lint bench long dashboard lock clean
+.PHONY: help demo test thorough lint bench long dashboard lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo       the whole thing on this machine, nothing to configure'
-	@echo 'make test       every test but the long ones'
+	@echo 'make test       the tests that take minutes at most'
+	@echo 'make thorough   those that wait or compute for longer'
 	@echo 'make lint       ruff, formatting'
 	@echo 'make bench      measurements'
 	@echo 'make long       soaks and long fuzzing'
@@ -27,7 +28,10 @@ demo: .venv/runtime.stamp
 
 test: .venv/dev.stamp
 	@$(if $(CHROMIUM),:,echo 'Chromium is not installed: the browser tests are skipped.')
-	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
+	@exec $(BIN)/python -m pytest -n 4 $(ARGS)
+
+thorough: .venv/dev.stamp
+	@exec $(BIN)/python -m pytest -n 4 -m thorough $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check $(SOURCES)

@@ -174,6 +174,7 @@ NEVER_ARRIVED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.thorough
 async def test_orders_that_never_arrived_are_proven_absent_and_sent_again_under_their_id(
     world: World,
 ) -> None:

@@ -118,6 +118,7 @@ async def test_children_do_not_outlive_a_parent_that_was_killed(data_dir: Path) 
         assert postmaster(data_dir) is None
 
 
+@pytest.mark.thorough
 async def test_after_a_kill_of_everything_the_next_start_takes_over(data_dir: Path) -> None:
     async with demo(data_dir) as first:
         before = await first.positions()
@@ -132,6 +133,7 @@ async def test_after_a_kill_of_everything_the_next_start_takes_over(data_dir: Pa
         assert {row["verdict"] for row in after.values()} == {"in_sync"}
 
 
+@pytest.mark.thorough
 async def test_a_fresh_start_forgets_but_not_under_a_running_demo(data_dir: Path) -> None:
     (data_dir / "unrelated").write_text("keep me")
     async with demo(data_dir) as first:

@@ -124,6 +124,7 @@ async def test_a_daemon_killed_after_the_202_finishes_every_close_when_it_is_bac
             await assert_finished(trader, paper.url, positions)
 
 
+@pytest.mark.thorough
 async def test_a_second_daemon_stands_by_and_finishes_what_the_killed_one_accepted(
     world: World, paper: PaperServer, directory: Path
 ) -> None:
@@ -169,6 +170,7 @@ async def own_database(data_dir: Path) -> AsyncIterator[Store]:
             yield store
 
 
+@pytest.mark.thorough
 async def test_after_a_kill_of_daemon_exchange_and_database_the_closes_still_end_once(
     directory: Path, data: Path
 ) -> None:
