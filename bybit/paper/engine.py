@@ -31,7 +31,7 @@ from .matching import Matching
 from .model import Execution, Order, Position, Uid
 from .modes import chosen_modes
 from .orders import Forced, ordered
-from .prices import Market, Quote
+from .prices import PARTS, Market, Quote
 from .refusals import order_not_found
 from .rules import OrderRequest
 from .schedule import Deed
@@ -39,6 +39,7 @@ from .timetable import Timetable
 from .valuation import liquidation_price, value_account
 
 TICK_MS = 100
+PART_MS = TICK_MS // PARTS
 MAX_LAG_MS = 1000  # a clock that jumped further than this skips the ticks between
 MARGIN_TICKS = 10  # margins are checked once a second
 
@@ -70,8 +71,7 @@ class Engine:
         self._interventions = Interventions(self._desk, self._matching)
         self._timetable = Timetable(self._desk, self._interventions)
         self._recall()
-        # On the grid, so that a restart ticks when it would have ticked without one.
-        self._desk.schedule.at(now_ms // TICK_MS * TICK_MS + TICK_MS, self._tick)
+        self._desk.schedule.at(_next_part(now_ms), self._tick)
         for order in sorted(books.open_orders.values(), key=lambda order: order.serial):
             if not order.matched:
                 self._matching.later(order)
@@ -289,15 +289,16 @@ class Engine:
 
     def _tick(self) -> None:
         desk = self._desk
-        desk.schedule.at(desk.now_ms + TICK_MS, self._tick)
+        part = desk.now_ms // PART_MS % PARTS
+        desk.schedule.at(_next_part(desk.now_ms), self._tick)
         if self.paused:
             desk.tell(QuotesChanged(()))
             return
-        self._matching.refill()
-        changed = tuple(self.market.tick(TICK_MS, desk.now_ms))
+        changed = tuple(self.market.tick(TICK_MS, desk.now_ms, part))
+        self._matching.refill(None if part == 0 else changed)
         desk.tell(QuotesChanged(changed))
         self._matching.fill_resting(changed)
-        if self.auto_liquidation and self.market.ticks % MARGIN_TICKS == 0:
+        if self.auto_liquidation and part == 0 and self.market.ticks % MARGIN_TICKS == 0:
             self._interventions.check_margins()
 
     def _recall(self) -> None:
@@ -311,3 +312,8 @@ class Engine:
         for key, ended in sorted(self.books.ended.items()):
             if self.market.recall(*key) and self.market.quote(*key).instrument.is_trading:
                 self.market.end(key, ended.price)
+
+
+def _next_part(now_ms: int) -> int:
+    """On the grid of the clock, so that a restart ticks when it would have ticked without one."""
+    return (now_ms // PART_MS + 1) * PART_MS

@@ -1,6 +1,6 @@
 """Orders against the book: market orders sweep it, limit orders rest and fill as makers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -126,9 +126,14 @@ class Matching:
             asks=tuple(self._left(key, Side.BUY, book)),
         )
 
-    def refill(self) -> None:
-        """A new tick brings new orders of everybody else."""
-        self._taken.clear()
+    def refill(self, quotes: Iterable[Quote] | None) -> None:
+        """A new quote brings new orders of everybody else, and a new round (None) to all."""
+        if quotes is None:
+            self._taken.clear()
+            return
+        for quote in quotes:
+            for side in Side:
+                self._taken.pop((*quote.instrument.key, side), None)
 
     def _sweep(self, order: Order) -> list[Level]:
         quote = self._desk.market.quote(order.category, order.symbol)

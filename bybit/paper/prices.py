@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from ..vocab import Category
@@ -20,6 +21,7 @@ from .rounding import fraction, lots, on_tick
 
 REQUOTE_CHANCE = 0.45
 OPTION_CHANCE = 0.12  # there are many, and they move seldom
+PARTS = 5  # of a round, each told at a moment of its own: nobody waits for the whole
 MAX_IDLE_TICKS = 7  # a mark that stood still this long is nudged: watchers must see life
 FUNDING_TICKS = 600  # a funding rate is estimated anew once a minute
 NEW_EPOCH = 1_000_000  # a crash leaves a gap that no unsaved sequence can have reached
@@ -75,7 +77,7 @@ class Quote:
 
 
 class Market:
-    """All quotes; `tick` moves them, `set_mark` pins one, `next_seq` numbers what happens."""
+    """All quotes; `tick` moves them, `pin` sets one, `next_seq` numbers what happens."""
 
     def __init__(self, listing: Listing, seed: int, speed: float = 1.0) -> None:
         self.listing = listing
@@ -106,19 +108,22 @@ class Market:
         self.seq += 1
         return self.seq
 
-    def tick(self, milliseconds: int, now_ms: int | None = None) -> list[Quote]:
-        """Walks every path and returns the quotes that changed."""
-        self.ticks += 1
+    def tick(
+        self, milliseconds: int, now_ms: int | None = None, part: int | None = None
+    ) -> list[Quote]:
+        """Walks every path, or one of the PARTS of them, and returns the quotes that changed.
+        The coins walk with the first part."""
+        self.ticks += not part
         self.now_ms = self.now_ms + milliseconds if now_ms is None else now_ms
-        rng = random.Random(f"{self._seed}/tick/{self.ticks}")
+        rng = random.Random(f"{self._seed}/tick/{self.ticks}/{part}")
         seconds = milliseconds / 1000 * self._speed
         scale = COMMON_VOLATILITY * math.sqrt(seconds / SECONDS_PER_YEAR)
         stretch = Stretch(seconds, scale * rng.gauss(0, 1))
-        for coin, asset in self._assets.items():
+        for coin, asset in self._assets.items() if not part else ():
             asset.walk(stretch, rng)
             self._usd[coin] = asset.price
         changed = []
-        for path in self._paths.values():
+        for path in islice(self._paths.values(), part or 0, None, 1 if part is None else PARTS):
             if path.driven or not path.instrument.is_trading:
                 continue
             path.walk(stretch, rng)
@@ -129,12 +134,9 @@ class Market:
                 changed.append(self._requote(path, rng))
         return changed
 
-    def set_mark(self, category: Category, symbol: str, mark: Decimal) -> Quote:
-        """Makes `mark` the price of now and the anchor of what follows."""
-        return self.pin(category, symbol, mark)[0]
-
     def pin(self, category: Category, symbol: str, mark: Decimal) -> list[Quote]:
-        """As `set_mark`; everything else on the same coin follows. The pinned quote is first.
+        """Makes `mark` the price of now and the anchor of what follows; everything else on the
+        same coin comes along. The pinned quote is first.
 
         An option's price is pinned against its coin, which stays where it is.
         """
@@ -368,10 +370,8 @@ class Market:
 
 
 def _direction(old: Quote, last: Decimal) -> str:
-    if last > old.last:
-        return "PlusTick"
-    if last < old.last:
-        return "MinusTick"
+    if last != old.last:
+        return "PlusTick" if last > old.last else "MinusTick"
     return "ZeroPlusTick" if old.tick_direction.endswith("PlusTick") else "ZeroMinusTick"
 
 

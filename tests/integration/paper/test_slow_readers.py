@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 from positiond.bybit.paper import stream as stream_module
+from positiond.bybit.paper.prices import PARTS
 from positiond.bybit.paper.server import PaperServer
 from positiond.bybit.vocab import Category
 
@@ -64,5 +65,5 @@ async def test_a_reader_that_stopped_is_cut_off_and_the_others_hear_everything(
             await second.ask(op="ping")
         assert await connections() == 2
     told = [f for f in second.frames if f.get("type") == "delta"]
-    assert len({f["ts"] for f in told}) == rounds
+    assert len({f["ts"] for f in told}) == rounds * PARTS
     assert told == [f for f in first.frames if f.get("type") == "delta"][-len(told) :]

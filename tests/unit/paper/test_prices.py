@@ -67,7 +67,7 @@ def test_one_coin_has_one_price_everywhere() -> None:
     market = Market(default_listing(), 2)
     for _ in range(100):
         market.tick(100)
-    market.set_mark(LINEAR, "BTCUSDT", D("88000"))
+    market.pin(LINEAR, "BTCUSDT", D("88000"))
     for quote in every_quote(market):
         if quote.instrument.base == "BTC":
             assert abs(quote.index - 88000) < 1
@@ -120,12 +120,12 @@ def test_a_future_s_premium_ends_with_its_time() -> None:
 def test_a_pinned_option_stays_near_its_price() -> None:
     market = Market(default_listing(), 1)
     symbol = next(i.symbol for i in market.listing.of(Category.OPTION) if "100000-C" in i.symbol)
-    assert abs(market.set_mark(Category.OPTION, symbol, D("2500")).mark - 2500) < D("0.001")
+    assert abs(market.pin(Category.OPTION, symbol, D("2500"))[0].mark - 2500) < D("0.001")
 
 
 def test_a_pinned_mark_is_exact() -> None:
     market = Market(default_listing(), 1)
-    quote = market.set_mark(LINEAR, "ETHUSDT", D("4321.09"))
+    quote = market.pin(LINEAR, "ETHUSDT", D("4321.09"))[0]
     assert quote.mark == quote.index == D("4321.09")
     market.tick(100)
     assert abs(market.quote(LINEAR, "ETHUSDT").mark - D("4321.09")) < 10
@@ -134,7 +134,7 @@ def test_a_pinned_mark_is_exact() -> None:
 def test_prices_go_on_after_a_restart_as_they_would_have_without_it() -> None:
     market = Market(default_listing(), 1)
     run(market, 20)
-    market.set_mark(LINEAR, "BTCUSDT", D("90000"))
+    market.pin(LINEAR, "BTCUSDT", D("90000"))
     later = Market(default_listing(), 1)
     later.restore(market.save(clean=True), market.ticks, market.seq)
     for _ in range(3):
