@@ -52,8 +52,8 @@ async def _load(seconds: float) -> Table:
         ("lag p50 ms", "p99 ms", "max ms", "frames/s"),
         tuple(rows),
         (
-            f"lag from the round's due time to the subscriber, in a process of its own; "
-            f"the goal of p99 < {_GOAL_MS:.0f} ms is {kept}.",
+            "lag from the due time of a fifth of a round to the subscriber, in a process of its "
+            f"own; the goal of p99 < {_GOAL_MS:.0f} ms is {kept}.",
             f"the exchange itself used {busy:.0%} of a core; every subscriber heard the same.",
         ),
     )
