@@ -71,8 +71,8 @@ async def run() -> Table:
         tuple(rows),
         (
             "lag from the due time of a part of a round to the subscriber, in a process of its "
-            "own; all that is listed moves in both runs. The bare peer sends as many texts of the same form, "
-            "encoded beforehand.",
+            "own; all that is listed moves in both runs. The bare peer sends as many texts of the "
+            "same form, encoded beforehand.",
             "after the last price, what every subscriber merged equals the exchange's quotes.",
         ),
     )
