@@ -15,7 +15,7 @@ import orjson
 from aiohttp import WSMsgType, web
 from websockets.frames import Frame, Opcode
 
-from ..vocab import Category
+from ..vocab import Category, Op
 from .faults import REPLY_KINDS, FaultKind
 from .hub import Hub
 from .model import Account
@@ -29,6 +29,9 @@ WRITE_AT = 16 * 1024  # bytes after which a reader need not wait for the rest of
 MAX_BEHIND = 8 * 1024 * 1024  # bytes that may wait for a slow reader
 MAX_MESSAGE = 64 * 1024
 IDLE_S = 600.0
+# Nothing answers at once over a network. pybit notes a subscription only after sending it, and
+# closes the connection over an ack that is there before.
+ANSWER_AFTER_S = 0.03
 ACTIVE_TIME = re.compile(r"(\d{1,3})(s|m)")
 
 
@@ -193,6 +196,8 @@ class Streams:
             if message.type is not WSMsgType.TEXT:
                 return
             said = session.hear(message.data)
+            if said.op == Op.SUBSCRIBE:
+                await asyncio.sleep(ANSWER_AFTER_S)
             for reply in said.replies:
                 text = orjson.dumps(reply).decode()
                 self._hub.reply(client, session.uid, said.op, text)
