@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Final, NoReturn, Protocol
 
@@ -245,7 +245,7 @@ class Tracker:
         """Something other than a price changed; shown with the next flush."""
         self._dirty.update(position_ids)
 
-    def turned(self, position_ids: Set[PositionId]) -> None:
+    def turned(self, position_ids: Collection[PositionId]) -> None:
         """These positions' verdicts are other than before; told with the next flush."""
         for position_id in position_ids:
             sync = self._portfolio.syncs[position_id]
