@@ -28,10 +28,10 @@ demo: .venv/runtime.stamp
 
 test: .venv/dev.stamp
 	@$(if $(CHROMIUM),:,echo 'Chromium is not installed: the browser tests are skipped.')
-	@exec $(BIN)/python -m pytest -n 4 $(ARGS)
+	@exec $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 thorough: .venv/dev.stamp
-	@exec $(BIN)/python -m pytest -n 4 -m thorough $(ARGS)
+	@exec $(BIN)/python -m pytest -n 4 --dist worksteal -m thorough $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check $(SOURCES)

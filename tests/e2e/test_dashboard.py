@@ -13,6 +13,8 @@ from playwright.async_api import Locator, Page, async_playwright, expect
 
 from tests.e2e.demo_run import Demo, demo
 
+pytestmark = pytest.mark.thorough
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )

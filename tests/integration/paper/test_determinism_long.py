@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from positiond.bybit.paper.ledger import FILE_NAME
 from positiond.bybit.paper.model import Uid
 from positiond.bybit.paper.server import PaperAccount, PaperServer
 
 from .client import Client, Stream
+
+pytestmark = pytest.mark.thorough
 
 SEED = 11
 BALANCES = {"USDT": "1000000", "USDC": "1000000", "BTC": "10", "ETH": "100"}

@@ -196,6 +196,7 @@ async def many_lives(http: aiohttp.ClientSession, directory: Path, seed: int, li
     assert witness.fills
 
 
+@pytest.mark.thorough
 async def test_nothing_acknowledged_is_lost_or_torn_by_kill_9(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

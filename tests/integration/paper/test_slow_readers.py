@@ -13,6 +13,8 @@ from positiond.bybit.vocab import Category
 
 from .client import Client
 
+pytestmark = pytest.mark.thorough
+
 OPEN = (
     "GET /v5/public/linear HTTP/1.1\r\nHost: paper\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

@@ -22,6 +22,8 @@ from positiond.store.embedded import EmbeddedPostgres
 from positiond.store.placement import RELOCATED
 from positiond.store.postmaster import processes_in, running
 
+pytestmark = pytest.mark.thorough
+
 IS_ROOT = os.geteuid() == 0
 
 # Another process that uses the server: says its url, then waits to be told to leave, or be killed.
