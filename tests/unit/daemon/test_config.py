@@ -79,7 +79,7 @@ def test_an_unknown_name_is_a_fault_with_a_hint() -> None:
 
 
 def test_names_of_other_programs_are_nobodys_fault() -> None:
-    loaded({"PATH": "/bin", "POSITIOND_SMOKE_KEY": "k"})
+    assert loaded({"PATH": "/bin", "POSITIOND_SMOKE_KEY": "k"}) == loaded({})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "positions.example"])

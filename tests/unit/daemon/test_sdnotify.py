@@ -41,8 +41,13 @@ def test_a_status_with_line_breaks_cannot_smuggle_in_other_messages(
     assert receiver.recv(200) == b"STATUS=late WATCHDOG=1"
 
 
-def test_without_a_manager_nothing_is_sent_and_nothing_fails() -> None:
+def test_without_a_manager_nothing_is_sent_and_nothing_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr("socket.socket", lambda *args: opened.append(args))
     Notifier({}).ready("on its own")
+    assert opened == []
 
 
 def test_a_manager_that_is_gone_does_not_stop_the_daemon(tmp_path: Path) -> None:
