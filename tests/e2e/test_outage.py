@@ -23,6 +23,7 @@ from tests.e2e.world import (
     daemon,
     eventually,
     leg,
+    now,
     readiness,
     started,
     trading,
@@ -111,6 +112,7 @@ async def test_a_clock_that_is_off_from_the_start_is_measured_and_made_up_for(
     world: World, paper: PaperServer, milliseconds: int
 ) -> None:
     await fault(paper.url, "clock_skew", ms=milliseconds)
+    await _is_off(paper, milliseconds)
     user = await world.user("alice")
     async with daemon(world), trading(world, user, "main") as trader:
         await _works(world, trader)
@@ -120,7 +122,18 @@ async def test_a_clock_that_jumps_is_measured_anew(
     world: World, trader: Trader, paper: PaperServer
 ) -> None:
     await fault(paper.url, "clock_skew", ms=-60_000)
+    await _is_off(paper, -60_000)
     await _works(world, trader)
+
+
+async def _is_off(paper: PaperServer, milliseconds: int) -> None:
+    """The exchange's clock shows the skew: without it the test would show nothing."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{paper.url}/v5/market/time") as reply,
+    ):
+        ahead = (await reply.json())["time"] - now().timestamp() * 1000
+    assert abs(ahead - milliseconds) < 2_000
 
 
 async def test_an_exchange_that_is_away_at_the_start_is_named_and_found_when_it_appears(
