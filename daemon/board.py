@@ -23,7 +23,8 @@ from .domain.model import (
 from .domain.orders import CloseRequest
 from .domain.pnl import price_basis
 from .domain.portfolio import NOT_COMPARED, Portfolio
-from .domain.ports import Closes, PnlWrite, Positions
+from .domain.ports import Closes, Positions
+from .domain.records import PnlWrite
 from .domain.services import Readiness
 from .domain.verdict import PositionSync
 from .domain.views import FeedState, LegView, PositionView

@@ -28,8 +28,9 @@ from .domain.model import (
     Verdict,
 )
 from .domain.portfolio import NOT_COMPARED, Portfolio
-from .domain.ports import AccountExchange, DeviationRecord, PnlWrite, Positions, VerdictWrite
+from .domain.ports import AccountExchange, Positions
 from .domain.quiet import QuietWindow
+from .domain.records import DeviationRecord, PnlWrite, VerdictWrite
 from .domain.schedule import next_sweep
 from .domain.verdict import Judgement, PositionSync, Reading, judge
 from .retries import Retries

@@ -15,7 +15,7 @@ from ..daemon.domain.model import (
     PositionId,
     UserId,
 )
-from ..daemon.domain.ports import BucketClaims, DeviationRecord, PnlWrite, VerdictWrite
+from ..daemon.domain.records import BucketClaims, DeviationRecord, PnlWrite, VerdictWrite
 from . import rows
 from .journal import Event, note
 from .pool import Connection, Database

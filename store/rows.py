@@ -58,9 +58,7 @@ def _position(rows: Sequence[Row]) -> Position:
         verified_at=row["verified_at"],
         unrealized_pnl=row["unrealized_pnl"],
         pnl_at=row["pnl_at"],
-        fees=row["fees"],
-        funding=row["funding"],
-        realized_pnl=row["realized_pnl"],
+        booked=(),
         components=tuple(
             component({**row, "position_id": row["id"]}) for row in rows if row["component_id"]
         ),

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from positiond.daemon.domain.buckets import SymbolKey
 from positiond.daemon.domain.model import (
-    ZERO,
     Account,
     AccountId,
     Category,
@@ -32,7 +31,7 @@ from positiond.daemon.domain.model import (
     UserId,
 )
 from positiond.daemon.domain.orders import CloseOrder, CloseRequest, OrderState, RequestState
-from positiond.daemon.domain.ports import BucketClaims
+from positiond.daemon.domain.records import BucketClaims
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BTC, ETH = "BTCUSDT", "ETHUSDT"
@@ -141,9 +140,7 @@ def position(
         verified_at=None,
         unrealized_pnl=None,
         pnl_at=None,
-        fees=ZERO,
-        funding=ZERO,
-        realized_pnl=ZERO,
+        booked=(),
         components=components or (component(of=name),),
     )
 

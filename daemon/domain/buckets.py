@@ -21,6 +21,16 @@ class SymbolKey:
         return BucketKey(self.account_id, self.category, self.symbol, position_idx)
 
 
+def place_of(account_id: AccountId, component: Component) -> SymbolKey:
+    """Where the component sits: its symbol, for spot the coin that its wallet balance is in.
+
+    A spot leg whose coin is not known yet stands at its own symbol, where nothing can be read.
+    """
+    is_backed = component.category is Category.SPOT and component.coin is not None
+    where = component.coin if is_backed and component.coin else component.symbol
+    return SymbolKey(account_id, component.category, where)
+
+
 def position_idx_for(side: Side, holdings: Iterable[Holding]) -> int:
     """The bucket of a leg, read off the exchange's own rows of the symbol.
 

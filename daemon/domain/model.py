@@ -114,6 +114,8 @@ class Instrument:
     min_quantity: Decimal
     max_market_quantity: Decimal
     min_notional: Decimal
+    delivery_at: datetime | None = None
+    """When it expires or is delisted; None for what lives on."""
 
     @property
     def is_trading(self) -> bool:
@@ -141,7 +143,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A leg as recorded: the original snapshot, and what our own confirmed fills closed of it."""
+    """A leg as recorded: the original snapshot, and what our own confirmed fills closed of it.
+
+    A resolve action may change `quantity`; `recorded_quantity` keeps what it was at first (None:
+    unchanged). `coin` is whose wallet balance backs a spot leg; None until it is known.
+    """
 
     id: ComponentId
     position_id: PositionId
@@ -151,6 +157,8 @@ class Component:
     quantity: Decimal
     closed_quantity: Decimal
     entry_price: Decimal
+    recorded_quantity: Decimal | None = None
+    coin: str | None = None
 
     @property
     def open(self) -> Decimal:
@@ -163,10 +171,23 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
+class Booked:
+    """What was booked for a position in one coin: exact sums, never valued here.
+
+    `fees` > 0 were paid; `funding` > 0 was received.
+    """
+
+    coin: str
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A synthetic position: a named set of components of one account.
 
-    Fees, funding and realized P&L are in the settle coin; None where nothing is known.
+    `booked` has one entry for each coin in which something was booked, ordered by coin.
     """
 
     id: PositionId
@@ -184,9 +205,7 @@ class Position:
     verified_at: datetime | None
     unrealized_pnl: Decimal | None
     pnl_at: datetime | None
-    fees: Decimal
-    funding: Decimal
-    realized_pnl: Decimal
+    booked: tuple[Booked, ...]
     components: tuple[Component, ...]
 
 
@@ -215,7 +234,9 @@ class NewPosition:
 class Holding:
     """One row of what Bybit holds: a bucket's size, as read at `read_at`.
 
-    `side` is None when flat. `seq` orders it against executions of the same symbol.
+    `side` is None when flat. `seq` orders it against executions of the same symbol. For spot,
+    `symbol` is the coin, `size` its wallet balance less what was borrowed by spot trading, and
+    `locked` what rests in open orders.
     """
 
     category: Category
@@ -227,6 +248,7 @@ class Holding:
     updated_at: datetime | None
     seq: int | None
     read_at: datetime
+    locked: Decimal = ZERO
 
     @property
     def signed(self) -> Decimal:
@@ -286,6 +308,18 @@ class Fill:
     changes_size: bool
     executed_at: datetime
     seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An expired contract as Bybit settled it (V5: asset/delivery-record); `size` unsigned."""
+
+    category: Category
+    symbol: str
+    side: Side
+    size: Decimal
+    price: Decimal
+    delivered_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

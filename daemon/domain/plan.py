@@ -10,7 +10,7 @@ from typing import Final
 
 from .model import ZERO, Component, Fill, Holding, Instrument, OrderReport
 from .orders import FOREIGN, NOT_REDUCING, REFUSED, CloseOrder, LegOutcome, LegResult, OrderState
-from .ports import BucketClaims
+from .records import BucketClaims
 from .share import Share, own_share, sendable
 
 # Attempts in a row that fill nothing before a leg is left for the trader to see.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from .buckets import SymbolKey
+from .deviations import DeviationRow
 from .model import (
     Account,
     AccountId,
@@ -42,6 +43,8 @@ class Portfolio:
     syncs: dict[PositionId, PositionSync] = field(default_factory=dict)
     readings: dict[SymbolKey, Reading] = field(default_factory=dict)
     last_closes: dict[PositionId, CloseRequest] = field(default_factory=dict)
+    deviations: dict[BucketKey, DeviationRow] = field(default_factory=dict)
+    """The open ones, as last written; the reconciler's to write."""
 
     def put(self, position: Position) -> bool:
         """Add or replace an open position; True when something that is shown changed.

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NoReturn, Protocol
 
+from .buckets import SymbolKey
+from .deviations import DeviationRow
 from .events import AccountSink, MarketSink
+from .funding import FundingClaim, FundingPayment, FundingShare
+from .history import PnlPoint
 from .model import (
     Account,
     AccountId,
@@ -22,9 +25,8 @@ from .model import (
     Category,
     CloseId,
     CloseOrderId,
-    Component,
     Credentials,
-    DeviationKind,
+    Delivery,
     Environment,
     Fill,
     Holding,
@@ -46,6 +48,15 @@ from .orders import (
     SendOutcome,
     SignedOrder,
 )
+from .records import (
+    BucketClaims,
+    DeviationRecord,
+    JournalEvent,
+    PnlWrite,
+    PositionEdit,
+    VerdictWrite,
+)
+from .resolving import Resolution
 
 # --- the exchange ---------------------------------------------------------------------------
 
@@ -54,11 +65,19 @@ class AccountExchange(Protocol):
     """Signed access to one account."""
 
     async def holdings(self, category: Category, *, settle_coin: str) -> list[Holding]:
-        """Every bucket of the category with size above zero; all pages or an error."""
+        """Every bucket of the category with size above zero; all pages or an error.
+
+        For spot, every coin of the wallet, whatever the settle coin.
+        """
         ...
 
-    async def holdings_in(self, category: Category, symbol: str) -> list[Holding]:
-        """The symbol's buckets; rows come back even when flat."""
+    async def holdings_in(
+        self, category: Category, symbol: str, *, urgent: bool = True
+    ) -> list[Holding]:
+        """The symbol's buckets; rows come back even when flat. For spot, `symbol` is the coin.
+
+        `urgent` reads may use the part of every rate budget that is kept for closes.
+        """
         ...
 
     def sign(self, order: ReduceOnlyOrder) -> SignedOrder:
@@ -80,8 +99,24 @@ class AccountExchange(Protocol):
         """The order's executions, all pages, oldest first."""
         ...
 
-    async def fills_since(self, category: Category, since: datetime) -> list[Fill]:
-        """The account's executions of a category from `since` on, oldest first."""
+    async def fills_since(
+        self,
+        category: Category,
+        since: datetime,
+        *,
+        symbol: str | None = None,
+        base_coin: str | None = None,
+    ) -> list[Fill]:
+        """The account's executions of a category from `since` on, oldest first, funding included.
+
+        Options need `symbol` or `base_coin`: Bybit answers for BTC alone otherwise.
+        """
+        ...
+
+    async def deliveries_since(
+        self, category: Category, symbol: str, since: datetime
+    ) -> list[Delivery]:
+        """Contracts of the symbol that expired in the account; the record may lag the event."""
         ...
 
     async def key_info(self) -> KeyInfo: ...
@@ -134,42 +169,6 @@ class Gateway(Protocol):
 # --- the store ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class BucketClaims:
-    """All that is recorded in one symbol of an account: open components and the unassigned part."""
-
-    components: tuple[Component, ...]
-    unassigned: Mapping[int, Decimal]
-    """Signed, per positionIdx."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviationRecord:
-    """A bucket that deviates, for the store: signed quantities."""
-
-    bucket: BucketKey
-    kind: DeviationKind
-    expected: Decimal
-    actual: Decimal
-    cause: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictWrite:
-    """The outcome of a full compare of one account's position."""
-
-    position_id: PositionId
-    is_altered: bool
-    verified_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PnlWrite:
-    position_id: PositionId
-    unrealized_pnl: Decimal | None
-    pnl_at: datetime
-
-
 class Positions(Protocol):
     """The recorded positions."""
 
@@ -206,15 +205,91 @@ class Positions(Protocol):
         deviating: Sequence[DeviationRecord],
         cleared: Sequence[BucketKey],
         at: datetime,
-    ) -> None:
+    ) -> list[DeviationRow]:
         """Set flags, open or refresh and end deviations, and journal each change: one transaction.
 
-        `is_altered` of a position that left ACTIVE/CLOSING meanwhile is not touched.
+        `is_altered` of a position that left ACTIVE/CLOSING meanwhile is not touched. A cause that
+        is None keeps the one on record. Gives the `deviating` buckets' rows as they now stand.
         """
         ...
 
     async def write_pnl(self, rows: Sequence[PnlWrite]) -> None:
         """One set-based statement for all rows."""
+        ...
+
+    async def set_coins(self, environment: Environment, coins: Mapping[str, str]) -> None:
+        """Note the base coins of spot symbols on the components that do not have theirs yet."""
+        ...
+
+    async def edit(
+        self, position_id: PositionId, user_id: UserId, change: PositionEdit, at: datetime
+    ) -> Position:
+        """Change name, note or tags (None: as it is), journalled; NotFound."""
+        ...
+
+    async def resolve(self, resolution: Resolution) -> list[Position]:
+        """Apply it in one transaction, journalled with before and after.
+
+        Ends the open deviations of its buckets with the action as their resolution, and closes the
+        position (CLOSED) if nothing of it is open any more. Conflict `close-open` while a close is
+        open on a position with a component in one of the buckets; Conflict `changed-meanwhile`
+        unless every quantity is what the resolution says it was before. Gives every open position
+        with a component in one of the buckets, and the resolved one, as they now stand.
+        """
+        ...
+
+
+class Evidence(Protocol):
+    """What happened: deviations, the journal, funding and P&L over time."""
+
+    async def open_deviations(self) -> list[DeviationRow]: ...
+
+    async def deviations_of(self, position_id: PositionId, limit: int) -> list[DeviationRow]:
+        """Open and ended ones of its components' buckets, newest first."""
+        ...
+
+    async def events_of(self, position_id: PositionId, limit: int) -> list[JournalEvent]:
+        """The journal's entries about the position and its deviations, newest first."""
+        ...
+
+    async def closes_of(self, position_id: PositionId, limit: int) -> list[CloseRequest]:
+        """Its close requests, newest first."""
+        ...
+
+    async def owners_of(self, link_ids: Sequence[str]) -> Mapping[str, tuple[PositionId, str]]:
+        """For those link ids that are of our own close orders: the position and its name."""
+        ...
+
+    async def funding_claims(self, symbol: SymbolKey, at: datetime) -> list[FundingClaim]:
+        """The components in the symbol of positions that were open at `at`, with what was open
+        of each then: quantity less our fills executed by then."""
+        ...
+
+    async def book_funding(
+        self, payment: FundingPayment, shares: Sequence[FundingShare]
+    ) -> frozenset[PositionId]:
+        """Book each share once and for all (by account, exec id and position), in one transaction
+        with the positions' sums; gives the positions whose sums rose."""
+        ...
+
+    async def funding_read_until(self, account_id: AccountId) -> datetime | None:
+        """Up to when the account's funding is known to be complete; None: never read."""
+        ...
+
+    async def note_funding_read(self, account_id: AccountId, until: datetime) -> None: ...
+
+    async def write_history(self, points: Sequence[PnlPoint]) -> None:
+        """One set-based statement; a point that exists already is left."""
+        ...
+
+    async def history(
+        self, position_id: PositionId, start: datetime, end: datetime, limit: int
+    ) -> list[PnlPoint]:
+        """Oldest first; evenly thinned to `limit` points where there are more."""
+        ...
+
+    async def thin_history(self, now: datetime) -> int:
+        """Thin and drop old points by `history.TIERS`; how many rows went. Bounded per call."""
         ...
 
 

@@ -17,7 +17,7 @@ from .model import (
     NewPosition,
 )
 from .money import is_on_step
-from .ports import BucketClaims
+from .records import BucketClaims
 
 
 def check_legs(

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from .model import AccountId, CloseId, NewPosition, PositionId, PositionStatus, UserId
+from .history import PnlPoint
+from .model import (
+    AccountId,
+    CloseId,
+    ComponentId,
+    NewPosition,
+    PositionId,
+    PositionStatus,
+    UserId,
+)
 from .orders import AcceptedClose, CloseOrder, CloseRequest
-from .views import FeedState, PositionView
+from .records import PositionEdit
+from .resolving import ResolveAction
+from .views import FeedState, Holdings, PositionDetail, PositionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,56 @@ class Recorder(Protocol):
         InvalidInput with `field`; NotFound `unknown-account`; ExchangeUnreachable when what
         Bybit holds cannot be read.
         """
+        ...
+
+
+class Inquiry(Protocol):
+    """A position's past."""
+
+    async def detail(self, user_id: UserId, position_id: PositionId) -> PositionDetail:
+        """NotFound `unknown-position`."""
+        ...
+
+    async def history(
+        self, user_id: UserId, position_id: PositionId, start: datetime | None, end: datetime | None
+    ) -> list[PnlPoint]:
+        """P&L over time, oldest first; the last 24 h where no start is given."""
+        ...
+
+
+class Resolver(Protocol):
+    """What a user changes of a recorded position."""
+
+    async def resolve(
+        self,
+        user_id: UserId,
+        position_id: PositionId,
+        action: ResolveAction,
+        component_id: ComponentId | None,
+    ) -> PositionView:
+        """Read the buckets anew, decide, store, compare; without a component, all that deviate.
+
+        NotFound `unknown-position`, `unknown-component`; Conflict `close-open`, `unverified`,
+        `nothing-to-resolve`, `not-gone`, `opposite-unassigned`, `cannot-rebase`,
+        `changed-meanwhile`, `already-closed`; InvalidInput `spot-has-no-unassigned`;
+        ExchangeUnreachable when the buckets cannot be read.
+        """
+        ...
+
+    async def edit(
+        self, user_id: UserId, position_id: PositionId, change: PositionEdit
+    ) -> PositionView: ...
+
+
+class AccountDesk(Protocol):
+    """What a user asks of an account as a whole."""
+
+    async def holdings(self, user_id: UserId, account_id: AccountId) -> Holdings:
+        """Read now. NotFound `unknown-account`; ExchangeUnreachable; Throttled."""
+        ...
+
+    async def reconcile(self, user_id: UserId, account_id: AccountId) -> None:
+        """Ask for a full compare now. NotFound; Throttled `reconciled-just-now`."""
         ...
 
 

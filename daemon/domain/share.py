@@ -15,7 +15,7 @@ from enum import StrEnum
 from .buckets import position_idx_for, signed_size
 from .model import ZERO, Component, Holding, Instrument
 from .money import floor_to_step
-from .ports import BucketClaims
+from .records import BucketClaims
 
 
 class Blocker(StrEnum):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from .buckets import SymbolKey, position_idx_for, signed_size
+from .buckets import SymbolKey, place_of, position_idx_for, signed_size
 from .model import (
     ZERO,
     BucketKey,
@@ -51,10 +51,16 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class LegSync:
-    """A leg's part of its bucket, unsigned in its own direction: see views.LegView."""
+    """A leg's part of its bucket, unsigned in its own direction: see views.LegView.
+
+    `deviates` is the verdict on it: a difference may be within what is permitted (the fee of a spot
+    purchase), and `note` then says what it is.
+    """
 
     actual: Decimal
     difference: Decimal
+    deviates: bool
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ def judge(
 
 
 def symbol_of(position: Position, component: Component) -> SymbolKey:
-    return SymbolKey(position.account_id, component.category, component.symbol)
+    return place_of(position.account_id, component)
 
 
 def _symbol(bucket: BucketKey) -> SymbolKey:
@@ -178,13 +184,13 @@ def _judge_position(
         idx = position_idx_for(component.side, reading.holdings)
         # A zero is printed as "0", not with the digits of what it was computed from.
         difference = component.side.sign * buckets[symbol.bucket(idx)].difference or ZERO
-        legs[component.id] = LegSync(component.open + difference, difference)
+        legs[component.id] = LegSync(component.open + difference, difference, bool(difference))
         read_at.append(reading.read_at)
     verified_at = min(read_at, default=None)
     # A partial read says neither In sync nor Altered; what was read is still shown per leg.
     if doubts:
         reasons = (f"{', '.join(sorted(symbols))}: {why}" for why, symbols in doubts.items())
         return PositionSync(Verdict.UNVERIFIED, "; ".join(sorted(reasons)), None, legs)
-    if any(leg.difference for leg in legs.values()):
+    if any(leg.deviates for leg in legs.values()):
         return PositionSync(Verdict.ALTERED, None, verified_at, legs)
     return PositionSync(Verdict.IN_SYNC, None, verified_at, legs)

@@ -166,9 +166,7 @@ def _position(coins: Sequence[_Coin], weights: Sequence[float], rng: random.Rand
         verified_at=None,
         unrealized_pnl=None,
         pnl_at=None,
-        fees=Decimal(0),
-        funding=Decimal(0),
-        realized_pnl=Decimal(0),
+        booked=(),
         components=tuple(_component(position_id, coin, rng) for coin in held.values()),
     )
 

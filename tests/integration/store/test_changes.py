@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import asyncpg
 import pytest
-from positiond.daemon.domain.ports import PnlWrite, VerdictWrite
+from positiond.daemon.domain.records import PnlWrite, VerdictWrite
 from positiond.store.changes import Changes
 from positiond.store.store import Store
 

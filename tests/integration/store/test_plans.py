@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from positiond.daemon.domain.ports import PnlWrite, VerdictWrite
+from positiond.daemon.domain.records import PnlWrite, VerdictWrite
 from positiond.store.sql import SQL
 from positiond.store.store import Store
 

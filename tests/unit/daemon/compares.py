@@ -23,12 +23,8 @@ from positiond.daemon.domain.model import (
     Verdict,
 )
 from positiond.daemon.domain.portfolio import AccountState, Portfolio
-from positiond.daemon.domain.ports import (
-    AccountExchange,
-    DeviationRecord,
-    PnlWrite,
-    VerdictWrite,
-)
+from positiond.daemon.domain.ports import AccountExchange
+from positiond.daemon.domain.records import DeviationRecord, PnlWrite, VerdictWrite
 from positiond.daemon.position_reconciler import PositionReconciler
 
 from ...builders import ACCOUNT, account, component, holding, key_of

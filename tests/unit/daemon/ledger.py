@@ -32,7 +32,7 @@ from positiond.daemon.domain.orders import (
     LegResult,
     RequestState,
 )
-from positiond.daemon.domain.ports import BucketClaims, DeviationRecord, PnlWrite, VerdictWrite
+from positiond.daemon.domain.records import BucketClaims, DeviationRecord, PnlWrite, VerdictWrite
 
 from ...builders import close_request
 from .fake_time import now

@@ -55,7 +55,7 @@ async def test_a_view_puts_price_verdict_and_difference_beside_each_leg() -> Non
     house.tracker.put(one)
     house.book.learn([instrument(BTC)])
     house.book.tick(PriceTick(key_of(BTC), Decimal(110), None, None, now()))
-    legs = {leg.id: LegSync(Decimal("1.5"), Decimal("-0.5"))}
+    legs = {leg.id: LegSync(Decimal("1.5"), Decimal("-0.5"), deviates=True)}
     house.portfolio.syncs[one.id] = PositionSync(Verdict.ALTERED, None, now(), legs)
     view = house.board.live_view(one.id)
     (shown,) = view.legs

@@ -137,9 +137,7 @@ def position_view(
         verified_at=NOW,
         unrealized_pnl=None,
         pnl_at=None,
-        fees=Decimal("0.10"),
-        funding=Decimal(0),
-        realized_pnl=Decimal(0),
+        booked=(),
         components=tuple(leg.component for leg in legs),
     )
     return PositionView(
