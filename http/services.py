@@ -8,7 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..daemon.domain.people import AccountBook, People
-from ..daemon.domain.services import Board, CloseDesk, Recorder
+from ..daemon.domain.services import (
+    AccountDesk,
+    Board,
+    CloseDesk,
+    Inquiry,
+    Recorder,
+    Resolver,
+)
 from .counters import HttpCounters
 from .hub import Hub
 from .passwords import Passwords
@@ -25,6 +32,9 @@ class Services:
     board: Board
     recorder: Recorder
     closes: CloseDesk
+    inquiry: Inquiry
+    resolver: Resolver
+    account_desk: AccountDesk
     people: People
     accounts: AccountBook
     hub: Hub
