@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -23,6 +24,9 @@ ReadCredential = Callable[[str], str | None]
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _FORMATS: Final = ("json", "console")
 _SEAL_KEY_BYTES: Final = 32
+_FEE: Final = Decimal("0.002")
+# Bybit's highest spot fees stay below 1 %; a larger part of a holding is no fee.
+_LARGEST_FEE: Final = Decimal("0.05")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,14 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
-    """Times of the loops: `sweep_minutes` of the clock, `close_expiry` after acceptance."""
+    """Times of the loops: `sweep_minutes` of the clock, `close_expiry` after acceptance.
+
+    `spot_fee_tolerance` is the part of a spot leg that may be short as the fee of its purchase.
+    """
 
     sweep_minutes: int
     close_expiry: timedelta
+    spot_fee_tolerance: Decimal = _FEE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,7 @@ def load(environ: Mapping[str, str], read_credential: ReadCredential) -> Config:
         loops=LoopConfig(
             sources.number("POSITIOND_SWEEP_MINUTES", 5, valid=_divides_the_hour),
             timedelta(seconds=sources.number("POSITIOND_CLOSE_EXPIRY", 900, valid=_is_positive)),
+            sources.part("POSITIOND_SPOT_FEE_TOLERANCE", _FEE, _LARGEST_FEE),
         ),
         log=LogConfig(
             sources.choice("POSITIOND_LOG_LEVEL", _LEVELS, "info"),
@@ -136,6 +145,7 @@ def effective(config: Config) -> dict[str, str]:
         "POSITIOND_PAPER_URL": "unset",
         "POSITIOND_SWEEP_MINUTES": str(config.loops.sweep_minutes),
         "POSITIOND_CLOSE_EXPIRY": str(int(config.loops.close_expiry.total_seconds())),
+        "POSITIOND_SPOT_FEE_TOLERANCE": format(config.loops.spot_fee_tolerance, "f"),
         "POSITIOND_LOG_LEVEL": config.log.level,
         "POSITIOND_LOG_FORMAT": config.log.format,
     }
@@ -190,6 +200,22 @@ class _Sources:
             self._fault(name, f"{complaint}: {text}")
             return default
         return int(text)
+
+    def part(self, name: str, default: Decimal, most: Decimal) -> Decimal:
+        """A fraction from 0 to `most`."""
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            self._fault(name, f"not a number: {text!r}")
+            return default
+        # What is not a number compares with nothing, so it is refused before it is compared.
+        if not value.is_finite() or not 0 <= value <= most:
+            self._fault(name, f"not between 0 and {most}: {text}")
+            return default
+        return value
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.text(name)

@@ -65,6 +65,11 @@ SETTINGS: Final = (
         "900",
         "seconds after which a close request sends nothing new and ends `expired`",
     ),
+    Setting(
+        "POSITIOND_SPOT_FEE_TOLERANCE",
+        "0.002",
+        "part of a spot leg that may be short as the fee of its purchase (0 to 0.05)",
+    ),
     Setting("POSITIOND_LOG_LEVEL", "info", "debug, info, warning or error"),
     Setting("POSITIOND_LOG_FORMAT", "json", "json (one object per line) or console"),
 )
