@@ -291,7 +291,11 @@ class OrderReport:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `fee` > 0 was paid, < 0 received; `changes_size` is False for funding."""
+    """One execution. `fee` > 0 was paid, < 0 received; `changes_size` is False for funding.
+
+    `closed_size` is how much of it reduced a position, where Bybit says so; `stop_order_type` is
+    all that tells a spot stop from a hand trade (V5: execution/list, spot has no `createType`).
+    """
 
     exec_id: str
     category: Category
@@ -308,6 +312,8 @@ class Fill:
     changes_size: bool
     executed_at: datetime
     seq: int | None
+    closed_size: Decimal | None = None
+    stop_order_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
