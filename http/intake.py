@@ -6,6 +6,7 @@ from typing import Final
 
 from ..daemon.domain.errors import InvalidInput, NotFound
 from ..daemon.domain.model import AccountId, Category, NewComponent, NewPosition, Side
+from ..daemon.domain.records import PositionEdit
 from .fields import Fields
 
 LONGEST_NAME: Final = 200
@@ -25,17 +26,34 @@ def new_position(fields: Fields) -> NewPosition:
             fields.text("external_id", longest=LONGEST_NAME) if fields.has("external_id") else None
         ),
         components=_components(fields),
-        note=(
-            fields.text("note", longest=LONGEST_NOTE, shortest=0, lines=True)
-            if fields.has("note")
-            else ""
-        ),
-        tags=(
-            fields.texts("tags", most=MOST_TAGS, longest=LONGEST_TAG) if fields.has("tags") else ()
-        ),
+        note=_note(fields) or "",
+        tags=_tags(fields) or (),
     )
     fields.finish()
     return position
+
+
+def labels(fields: Fields) -> PositionEdit:
+    """A change of name, note or tags; what is absent or null stays as it is."""
+    change = PositionEdit(
+        name=fields.text("name", longest=LONGEST_NAME) if fields.has("name") else None,
+        note=_note(fields),
+        tags=_tags(fields),
+    )
+    fields.finish()
+    return change
+
+
+def _note(fields: Fields) -> str | None:
+    if not fields.has("note"):
+        return None
+    return fields.text("note", longest=LONGEST_NOTE, shortest=0, lines=True)
+
+
+def _tags(fields: Fields) -> tuple[str, ...] | None:
+    if not fields.has("tags"):
+        return None
+    return fields.texts("tags", most=MOST_TAGS, longest=LONGEST_TAG)
 
 
 def _account_id(fields: Fields) -> AccountId:

@@ -65,6 +65,15 @@ _BODY_CODES = (
     "wrong-type",
     "invalid-value",
 )
+_EXCHANGE_CODES = (
+    "exchange-unreachable",
+    "exchange-unreadable",
+    "exchange-busy",
+    "exchange-refused",
+    "key-refused",
+    "clock-refused",
+    "account-not-connected",
+)
 
 SIGN_IN = Operation(
     "signIn",
@@ -137,17 +146,63 @@ RECORD_POSITION = Operation(
         "spot-short",
         "not-supported-yet",
         "unknown-account",
-        "exchange-unreachable",
-        "exchange-unreadable",
-        "exchange-busy",
-        "exchange-refused",
-        "key-refused",
-        "clock-refused",
-        "account-not-connected",
+        *_EXCHANGE_CODES,
     ),
 )
 GET_POSITION = Operation(
-    "getPosition", "One position", {200: Answer("It", "Position")}, codes=("unknown-position",)
+    "getPosition",
+    "One position with its past: deviations, close requests and events, each newest first",
+    {200: Answer("It", "PositionDetail")},
+    codes=("unknown-position",),
+)
+EDIT_POSITION = Operation(
+    "editPosition",
+    "Change a position's name, note or tags",
+    {200: Answer("As it is now", "Position")},
+    body="PositionEdit",
+    codes=(*_BODY_CODES, "too-long", "unknown-position"),
+)
+RESOLVE_POSITION = Operation(
+    "resolvePosition",
+    "Resolve a deviation: accept it, rebase the leg to what is there, or mark the leg closed. "
+    "Without a component, all that deviate. No order is sent",
+    {200: Answer("Resolved; expected equals actual again", "Position")},
+    body="Resolve",
+    codes=(
+        *_BODY_CODES,
+        "unknown-position",
+        "unknown-component",
+        "already-closed",
+        "close-open",
+        "unverified",
+        "nothing-to-resolve",
+        "not-gone",
+        "opposite-unassigned",
+        "cannot-rebase",
+        "changed-meanwhile",
+        "spot-has-no-unassigned",
+        *_EXCHANGE_CODES,
+    ),
+)
+PNL_HISTORY = Operation(
+    "pnlHistory",
+    "P&L over time, oldest first: a point a minute while open, fewer as it gets older",
+    {200: Answer("The points of the span", "PnlHistory")},
+    parameters=(
+        Parameter(
+            "from",
+            "query",
+            "Where the span starts; 24 h before its end where absent",
+            {"type": "string", "format": "date-time"},
+        ),
+        Parameter(
+            "to",
+            "query",
+            "Where it ends; now where absent",
+            {"type": "string", "format": "date-time"},
+        ),
+    ),
+    codes=("invalid-value", "unknown-field", "unknown-position"),
 )
 CLOSE_POSITION = Operation(
     "closePosition",
@@ -192,6 +247,30 @@ CANCEL_CLOSE = Operation(
 )
 LIST_ACCOUNTS = Operation(
     "listAccounts", "The accounts, without secrets", {200: Answer("All of them", "AccountList")}
+)
+HOLDINGS = Operation(
+    "holdings",
+    "What Bybit holds in the account, read now: per bucket the total, what positions track of "
+    "it, what is recorded as the trader's own, and what is free to be recorded",
+    {200: Answer("All of it; `incomplete` names what could not be read", "Holdings")},
+    codes=("unknown-account", "read-just-now", *_EXCHANGE_CODES),
+)
+RECONCILE = Operation(
+    "reconcile",
+    "Compare the account with Bybit now, not only on the clock",
+    {202: Answer("Asked for; the stream tells the outcome", "Nothing")},
+    body="Nothing",
+    is_body_optional=True,
+    codes=(
+        "malformed-json",
+        "body-timeout",
+        "body-too-large",
+        "unsupported-media-type",
+        "unknown-field",
+        "wrong-type",
+        "unknown-account",
+        "reconciled-just-now",
+    ),
 )
 STREAM = Operation(
     "stream",

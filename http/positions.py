@@ -1,8 +1,8 @@
-"""Positions: list, one, record."""
+"""Positions: list, one with its past, record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,8 @@ from aiohttp import web
 from ..daemon.domain.errors import InvalidInput, NotFound
 from ..daemon.domain.model import AccountId, PositionId, PositionStatus
 from ..daemon.domain.people import AccountBook, Identity
-from ..daemon.domain.services import Board, Recorder
-from . import render
+from ..daemon.domain.services import Board, Inquiry, Recorder
+from . import evidence, render
 from .body import read_object
 from .fields import uuid_or_none
 from .intake import new_position
@@ -27,11 +27,12 @@ _PARAMETERS: Final = frozenset({"status", "account", "limit", "after"})
 class PositionRoutes:
     board: Board
     recorder: Recorder
+    inquiry: Inquiry
     accounts: AccountBook
 
     async def listing(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         query = request.query
-        _refuse_unknown_parameters(query)
+        refuse_unknown_parameters(query, _PARAMETERS)
         statuses = _statuses(query.get("status"))
         account_id = await self._own_account(identity, query.get("account"))
         after = read_cursor(query["after"]) if "after" in query else None
@@ -44,10 +45,16 @@ class PositionRoutes:
         return json_reply(body)
 
     async def one(self, request: web.Request, identity: Identity) -> web.StreamResponse:
-        view = await self.board.view(identity.user.id, position_id(request))
-        if view is None:
-            raise unknown_position()
-        return json_reply(render.position(view))
+        """The list's row of it, with all its deviations instead of the open ones, and its past."""
+        found = await self.inquiry.detail(identity.user.id, position_id(request))
+        return json_reply(
+            {
+                **render.position(found.view),
+                "deviations": [evidence.deviation_row(row) for row in found.deviations],
+                "close_requests": [render.close_report(close) for close in found.closes],
+                "events": [evidence.event(entry) for entry in found.events],
+            }
+        )
 
     async def record(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         position = new_position(await read_object(request))
@@ -80,10 +87,10 @@ def unknown_position() -> NotFound:
     return NotFound("unknown-position", "There is no such position.")
 
 
-def _refuse_unknown_parameters(query: Mapping[str, str]) -> None:
+def refuse_unknown_parameters(query: Mapping[str, str], known: Set[str]) -> None:
     """A misspelt filter must not silently give the whole list."""
     for name in query:
-        if name not in _PARAMETERS:
+        if name not in known:
             raise InvalidInput(
                 "unknown-field", f"There is no parameter '{name[:60]}'.", field=name[:60]
             )

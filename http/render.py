@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
-
 from ..daemon.domain import money
-from ..daemon.domain.model import Account
+from ..daemon.domain.model import Account, Booked
 from ..daemon.domain.orders import CloseOrder, CloseRequest, LegResult
 from ..daemon.domain.people import Identity
 from ..daemon.domain.services import CloseStatus
 from ..daemon.domain.views import FeedState, LegView, PositionView
+from .evidence import deviation_row, worst
 from .replies import Json
-
-
-def time(at: datetime) -> str:
-    """Milliseconds, as Bybit stamps its own."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def time_or_none(at: datetime | None) -> str | None:
-    return None if at is None else time(at)
-
-
-def amount_or_none(number: Decimal | None) -> str | None:
-    return None if number is None else money.plain(number)
+from .texts import amount_or_none, time, time_or_none
 
 
 def position(view: PositionView) -> Json:
@@ -48,30 +34,48 @@ def position(view: PositionView) -> Json:
         "funding": amount_or_none(view.funding),
         "realized_pnl": amount_or_none(view.realized_pnl),
         "net_pnl": amount_or_none(view.net_pnl),
+        "booked": [booked(one) for one in recorded.booked],
+        "booked_incomplete": view.booked_incomplete,
         "opened_at": time(recorded.opened_at),
         "closed_at": time_or_none(recorded.closed_at),
         "verified_at": time_or_none(view.verified_at),
         "components": [component(leg) for leg in view.legs],
+        "deviations": [deviation_row(row) for row in view.deviations],
         "last_close": None if view.last_close is None else close_report(view.last_close),
+    }
+
+
+def booked(one: Booked) -> Json:
+    return {
+        "coin": one.coin,
+        "fees": money.plain(one.fees),
+        "funding": money.plain(one.funding),
+        "realized_pnl": money.plain(one.realized_pnl),
     }
 
 
 def component(leg: LegView) -> Json:
     recorded = leg.component
+    at_first = recorded.recorded_quantity
     return {
         "id": str(recorded.id),
         "category": str(recorded.category),
         "symbol": recorded.symbol,
+        "coin": recorded.coin,
         "side": str(recorded.side),
         "quantity": money.plain(recorded.quantity),
+        "recorded_quantity": money.plain(recorded.quantity if at_first is None else at_first),
         "closed_quantity": money.plain(recorded.closed_quantity),
         "entry_price": money.plain(recorded.entry_price),
         "price": amount_or_none(leg.price),
         "price_basis": str(leg.price_basis),
         "price_at": time_or_none(leg.price_at),
         "unrealized_pnl": amount_or_none(leg.unrealized_pnl),
+        "pnl_currency": leg.pnl_currency,
         "actual": amount_or_none(leg.actual),
         "difference": amount_or_none(leg.difference),
+        "deviates": leg.deviates,
+        "note": leg.note,
     }
 
 
@@ -158,19 +162,17 @@ def feed(state: FeedState) -> Json:
 
 def deviation(view: PositionView) -> Json:
     """What changed in a position's verdict; `symbol` is the leg that is furthest off."""
-    off = [leg for leg in view.legs if leg.difference]
-    worst = max(off, key=_relative_difference, default=None)
+    leg, row = worst(view)
     return {
         "position_id": str(view.position.id),
         "is_altered": view.position.is_altered,
         "verdict": str(view.verdict),
-        "symbol": None if worst is None else worst.component.symbol,
-        "difference": None if worst is None else amount_or_none(worst.difference),
+        "symbol": None if leg is None else leg.component.symbol,
+        "difference": None if leg is None else amount_or_none(leg.difference),
+        "kind": None if row is None else str(row.kind),
+        "expected": None if row is None else money.plain(row.expected),
+        "actual": None if row is None else money.plain(row.actual),
+        "cause": None if row is None or row.cause is None else row.cause.text,
+        "first_seen": None if row is None else time(row.first_seen),
         "detail": view.verdict_reason,
     }
-
-
-def _relative_difference(leg: LegView) -> Decimal:
-    """Legs are in different units: what counts is how much of the leg is off."""
-    difference = leg.difference or Decimal(0)
-    return abs(difference) / leg.component.quantity

@@ -9,8 +9,10 @@ from . import operations as op
 from .access import Access, Gate, SignedInHandler
 from .accounts import AccountRoutes
 from .closes import CloseRoutes
+from .history import HistoryRoutes
 from .operations import Operation, Route
 from .positions import PositionRoutes
+from .resolving import ResolveRoutes
 from .services import HttpSettings, Services
 from .sessions import SessionRoutes
 from .stream import StreamRoute
@@ -19,9 +21,13 @@ from .system import SystemRoutes
 
 def api_routes(services: Services, gate: Gate, settings: HttpSettings) -> tuple[Route, ...]:
     session = SessionRoutes(services, gate, settings)
-    positions = PositionRoutes(services.board, services.recorder, services.accounts)
+    positions = PositionRoutes(
+        services.board, services.recorder, services.inquiry, services.accounts
+    )
+    history = HistoryRoutes(services.inquiry)
+    resolving = ResolveRoutes(services.resolver)
     closes = CloseRoutes(services.closes, services.counters)
-    accounts = AccountRoutes(services.accounts)
+    accounts = AccountRoutes(services.accounts, services.account_desk)
     stream = StreamRoute(services.board, services.hub, gate, settings)
     system = SystemRoutes(services.board)
 
@@ -46,10 +52,17 @@ def api_routes(services: Services, gate: Gate, settings: HttpSettings) -> tuple[
         read("/api/positions", positions.listing, op.LIST_POSITIONS),
         trade("POST", "/api/positions", positions.record, op.RECORD_POSITION),
         read("/api/positions/{position_id}", positions.one, op.GET_POSITION),
+        trade("PATCH", "/api/positions/{position_id}", resolving.edit, op.EDIT_POSITION),
+        read("/api/positions/{position_id}/pnl", history.pnl, op.PNL_HISTORY),
+        trade(
+            "POST", "/api/positions/{position_id}/resolve", resolving.resolve, op.RESOLVE_POSITION
+        ),
         trade("POST", "/api/positions/{position_id}/close", closes.request, op.CLOSE_POSITION),
         read("/api/closes/{close_id}", closes.one, op.GET_CLOSE),
         trade("DELETE", "/api/closes/{close_id}", closes.cancel, op.CANCEL_CLOSE),
         read("/api/accounts", accounts.listing, op.LIST_ACCOUNTS),
+        read("/api/accounts/{account_id}/holdings", accounts.holdings, op.HOLDINGS),
+        trade("POST", "/api/accounts/{account_id}/reconcile", accounts.reconcile, op.RECONCILE),
         read("/api/stream", stream.open, op.STREAM),
         public("GET", "/healthz", system.healthz, op.HEALTH),
         public("GET", "/readyz", system.readyz, op.READINESS),

@@ -6,9 +6,19 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ..daemon.domain.model import Category, Environment, PositionStatus, PriceBasis, Side, Verdict
+from ..daemon.domain.deviations import CauseKind
+from ..daemon.domain.model import (
+    Category,
+    DeviationKind,
+    Environment,
+    PositionStatus,
+    PriceBasis,
+    Side,
+    Verdict,
+)
 from ..daemon.domain.orders import LegOutcome, OrderState, RequestState
 from ..daemon.domain.people import Scope
+from ..daemon.domain.resolving import ResolveAction
 from .intake import (
     LONGEST_NAME,
     LONGEST_NOTE,
@@ -82,14 +92,17 @@ _POSITION: Final[Mapping[str, Json]] = {
     "pnl_currency": text(),
     "pnl_at": or_null(_TIME),
     "pnl_incomplete": or_null(text()),
-    "fees": _DECIMAL,
-    "funding": _DECIMAL,
-    "realized_pnl": _DECIMAL,
+    "fees": or_null(_DECIMAL),
+    "funding": or_null(_DECIMAL),
+    "realized_pnl": or_null(_DECIMAL),
     "net_pnl": or_null(_DECIMAL),
+    "booked": listing(ref("Booked")),
+    "booked_incomplete": or_null(text()),
     "opened_at": _TIME,
     "closed_at": or_null(_TIME),
     "verified_at": or_null(_TIME),
     "components": listing(ref("Component")),
+    "deviations": listing(ref("Deviation")),
     "last_close": or_null(ref("CloseReport")),
 }
 _CLOSE_REPORT: Final[Mapping[str, Json]] = {
@@ -114,6 +127,11 @@ _DEVIATION: Final[Mapping[str, Json]] = {
     "verdict": words(Verdict),
     "symbol": or_null(text()),
     "difference": or_null(_DECIMAL),
+    "kind": or_null(words(DeviationKind)),
+    "expected": or_null(_DECIMAL),
+    "actual": or_null(_DECIMAL),
+    "cause": or_null(text()),
+    "first_seen": or_null(_TIME),
     "detail": or_null(text()),
 }
 # A delta carries the id and what changed; an unknown id comes whole, a gone one as removed.
@@ -124,22 +142,104 @@ SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "SignIn": record({"username": text(100), "password": text(1000)}),
         "Session": record({"user": record({"id": _ID, "username": text()}), "scope": words(Scope)}),
         "Position": record(_POSITION),
+        "PositionDetail": record(
+            {
+                **_POSITION,
+                "close_requests": listing(ref("CloseReport")),
+                "events": listing(ref("Event")),
+            }
+        ),
+        "PositionEdit": record(
+            {},
+            {
+                "name": or_null(text(LONGEST_NAME)),
+                "note": or_null(text(LONGEST_NOTE, 0)),
+                "tags": or_null(listing(text(LONGEST_TAG), MOST_TAGS)),
+            },
+        ),
+        "Resolve": record({"action": words(ResolveAction)}, {"component_id": or_null(_ID)}),
+        "Booked": record(
+            {"coin": text(), "fees": _DECIMAL, "funding": _DECIMAL, "realized_pnl": _DECIMAL}
+        ),
+        "Deviation": record(
+            {
+                "id": _INTEGER,
+                "category": words(Category),
+                "symbol": text(),
+                "position_idx": _INTEGER,
+                "kind": words(DeviationKind),
+                "expected": _DECIMAL,
+                "actual": _DECIMAL,
+                "difference": _DECIMAL,
+                "first_seen": _TIME,
+                "last_verified": _TIME,
+                "ended_at": or_null(_TIME),
+                "resolution": or_null(text()),
+                "cause": or_null(text()),
+                "cause_kind": or_null(words(CauseKind)),
+                "cause_quantity": or_null(_DECIMAL),
+                "cause_price": or_null(_DECIMAL),
+                "cause_at": or_null(_TIME),
+                "cause_order_ids": listing(text()),
+                "while_away": _FLAG,
+            }
+        ),
+        "Event": record(
+            {
+                "id": _INTEGER,
+                "at": _TIME,
+                "kind": text(),
+                "actor": or_null(text()),
+                "data": {"type": "object"},
+            }
+        ),
+        "PnlHistory": record({"pnl": listing(ref("PnlPoint"))}),
+        "PnlPoint": record(
+            {
+                "at": _TIME,
+                "unrealized_pnl": _DECIMAL,
+                "net_pnl": or_null(_DECIMAL),
+                "currency": text(),
+            }
+        ),
+        "Holdings": record(
+            {"holdings": listing(ref("Holding")), "read_at": _TIME, "incomplete": or_null(text())}
+        ),
+        "Holding": record(
+            {
+                "category": words(Category),
+                "symbol": text(),
+                "position_idx": _INTEGER,
+                "total": _DECIMAL,
+                "tracked": _DECIMAL,
+                "unassigned": _DECIMAL,
+                "free": _DECIMAL,
+                "entry_price": or_null(_DECIMAL),
+                "price": or_null(_DECIMAL),
+            }
+        ),
+        "Nothing": record({}),
         "PositionList": record({"positions": listing(ref("Position"))}, {"next": text()}),
         "Component": record(
             {
                 "id": _ID,
                 "category": words(Category),
                 "symbol": text(),
+                "coin": or_null(text()),
                 "side": words(Side),
                 "quantity": _DECIMAL,
+                "recorded_quantity": _DECIMAL,
                 "closed_quantity": _DECIMAL,
                 "entry_price": _DECIMAL,
                 "price": or_null(_DECIMAL),
                 "price_basis": words(PriceBasis),
                 "price_at": or_null(_TIME),
                 "unrealized_pnl": or_null(_DECIMAL),
+                "pnl_currency": or_null(text()),
                 "actual": or_null(_DECIMAL),
                 "difference": or_null(_DECIMAL),
+                "deviates": _FLAG,
+                "note": or_null(text()),
             }
         ),
         "NewPosition": record(

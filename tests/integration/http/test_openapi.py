@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from positiond.daemon.domain.model import Verdict
+from positiond.daemon.domain.model import Booked, Verdict
 from positiond.http.access import Access, Gate
 from positiond.http.openapi import problem_codes
 from positiond.http.problems import CODES
@@ -12,7 +14,15 @@ from positiond.http.services import HttpSettings
 
 from ...unit.http.frames import parse
 from ...unit.http.schema_check import faults, resolve
-from ...unit.http.stubs import ALICE, House, close_request, position_view, priced
+from ...unit.http.stubs import (
+    ALICE,
+    House,
+    account_of,
+    altered_view,
+    close_request,
+    position_view,
+    priced,
+)
 from .conftest import Site
 
 
@@ -50,10 +60,14 @@ async def test_the_contracts_routes_are_all_there(site: Site) -> None:
         "/api/session": ["delete", "get", "post"],
         "/sign-in": ["get"],
         "/api/positions": ["get", "post"],
-        "/api/positions/{position_id}": ["get"],
+        "/api/positions/{position_id}": ["get", "patch"],
+        "/api/positions/{position_id}/pnl": ["get"],
+        "/api/positions/{position_id}/resolve": ["post"],
         "/api/positions/{position_id}/close": ["post"],
         "/api/closes/{close_id}": ["delete", "get"],
         "/api/accounts": ["get"],
+        "/api/accounts/{account_id}/holdings": ["get"],
+        "/api/accounts/{account_id}/reconcile": ["post"],
         "/api/stream": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
@@ -126,7 +140,9 @@ async def test_every_problem_code_is_listed_and_described(site: Site) -> None:
         ("/api/session", "Session"),
         ("/api/positions", "PositionList"),
         ("/api/positions?limit=1", "PositionList"),
-        ("/api/positions/{pair}", "Position"),
+        ("/api/positions/{pair}", "PositionDetail"),
+        ("/api/positions/{pair}/pnl", "PnlHistory"),
+        ("/api/accounts/{account}/holdings", "Holdings"),
         ("/api/closes/{close}", "CloseStatus"),
         ("/api/accounts", "AccountList"),
         ("/healthz", "Health"),
@@ -138,9 +154,14 @@ async def test_every_problem_code_is_listed_and_described(site: Site) -> None:
 async def test_what_is_answered_conforms_to_what_is_described(
     site: Site, path: str, schema: str
 ) -> None:
-    pair = position_view("pair", last_close=close_request())
+    booked = (Booked("BTC", Decimal("0.1")), Booked("USDT", funding=Decimal(-2)))
+    pair = replace(
+        altered_view(), last_close=close_request(), fees=None, booked_incomplete="no price of BTC"
+    )
+    pair = replace(pair, position=replace(pair.position, booked=booked))
     site.house.board.shown[ALICE.id] = [pair, priced("other", "1")]
-    path = path.format(pair=pair.position.id, close=close_request().id)
+    ids = {"pair": pair.position.id, "account": account_of(ALICE).id}
+    path = path.format(close=close_request().id, **ids)
     async with site.client.get(path, headers=await site.bearer()) as response:
         body = await response.json(content_type=None)
     document = await document_of(site)
@@ -161,10 +182,11 @@ async def test_every_frame_of_the_stream_conforms_to_its_schema(site: Site) -> N
     hub.positions(ALICE.id, [priced("pair", "2"), priced("new", "3")], [])
     hub.positions(ALICE.id, [], [priced("pair", "1").position.id])
     hub.close(ALICE.id, close_request())
-    hub.deviation(ALICE.id, position_view(verdict=Verdict.ALTERED))
+    hub.deviation(ALICE.id, altered_view())
+    hub.deviation(ALICE.id, position_view(verdict=Verdict.UNVERIFIED))
     hub.feed(ALICE.id, site.house.board.feed_state(ALICE.id))
     frames = parse(raw + await client.news(0))
-    assert len(frames) == 7
+    assert len(frames) == 8
     for frame in frames:
         assert faults(frame.data, document["components"]["schemas"]["StreamFrame"], document) == []
 

@@ -11,7 +11,7 @@ from positiond.daemon.domain.model import PositionStatus
 from positiond.daemon.domain.people import Scope
 from positiond.http import render
 
-from ...unit.http.stubs import ALICE, BOB, NOW, account_of, position_view
+from ...unit.http.stubs import ALICE, BOB, NOW, account_of, close_request, position_view
 from .conftest import Site
 
 PAIR = position_view("pair")
@@ -58,12 +58,25 @@ async def test_somebody_elses_position_is_as_unknown_as_none(site: Site) -> None
         assert answer == (404, "unknown-position", None)
 
 
-async def test_one_position_is_what_the_list_shows_of_it(site: Site) -> None:
+async def test_one_position_is_what_the_list_shows_of_it_with_its_past(site: Site) -> None:
     path = f"/api/positions/{PAIR.position.id}"
     async with site.client.get(path, headers=await site.bearer()) as response:
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-store"
-        assert await response.json() == render.position(PAIR)
+        body = await response.json()
+    past = {name: body.pop(name) for name in ("deviations", "close_requests", "events")}
+    assert body | {"deviations": []} == render.position(PAIR)
+    assert [row["resolution"] for row in past["deviations"]] == ["accept"]
+    assert past["close_requests"] == [render.close_report(close_request())]
+    assert past["events"] == [
+        {
+            "id": 9,
+            "at": "2026-03-01T12:00:00.000Z",
+            "kind": "deviation-began",
+            "actor": "alice",
+            "data": {"symbol": "BTCUSDT"},
+        }
+    ]
 
 
 async def test_closed_positions_are_listed_only_when_asked_for(site: Site) -> None:

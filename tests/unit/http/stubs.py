@@ -10,10 +10,13 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
+from positiond.daemon.domain.deviations import Cause, CauseKind, DeviationRow
 from positiond.daemon.domain.errors import ConfigError, Conflict, InvalidInput, NotFound
+from positiond.daemon.domain.history import PnlPoint
 from positiond.daemon.domain.model import (
     Account,
     AccountId,
+    Booked,
     BucketKey,
     Category,
     CloseId,
@@ -21,6 +24,7 @@ from positiond.daemon.domain.model import (
     Component,
     ComponentId,
     Credentials,
+    DeviationKind,
     Environment,
     NewPosition,
     Position,
@@ -41,8 +45,17 @@ from positiond.daemon.domain.orders import (
     RequestState,
 )
 from positiond.daemon.domain.people import ApiToken, Identity, Scope, TokenId, User
+from positiond.daemon.domain.records import JournalEvent, PositionEdit
+from positiond.daemon.domain.resolving import ResolveAction
 from positiond.daemon.domain.services import CloseStatus, Readiness
-from positiond.daemon.domain.views import FeedState, LegView, PositionView
+from positiond.daemon.domain.views import (
+    FeedState,
+    Holdings,
+    HoldingView,
+    LegView,
+    PositionDetail,
+    PositionView,
+)
 from positiond.http.hub import Hub
 from positiond.http.passwords import Passwords
 from positiond.http.services import Services
@@ -103,6 +116,8 @@ def leg_view(
         else component.quantity * (mark - component.entry_price),
         actual=None if difference is None else component.quantity + Decimal(difference),
         difference=None if difference is None else Decimal(difference),
+        pnl_currency="USDT",
+        deviates=difference is not None and Decimal(difference) != 0,
     )
 
 
@@ -137,7 +152,7 @@ def position_view(
         verified_at=NOW,
         unrealized_pnl=None,
         pnl_at=None,
-        booked=(),
+        booked=(Booked("USDT", fees=Decimal("0.10")),),
         components=tuple(leg.component for leg in legs),
     )
     return PositionView(
@@ -151,11 +166,53 @@ def position_view(
         pnl_incomplete=None if total is not None else "BTCUSDT has no fresh price",
         verified_at=NOW,
         last_close=last_close,
+        fees=Decimal("0.10"),
     )
 
 
 def priced(name: str, price: str, *, owner: User = ALICE) -> PositionView:
     return position_view(name, owner=owner, legs=(leg_view(position=name, price=price),))
+
+
+def deviation(
+    symbol: str = "BTCUSDT",
+    *,
+    category: Category = Category.LINEAR,
+    idx: int = 0,
+    expected: str = "0.5",
+    actual: str = "0.1",
+    cause: Cause | None = None,
+) -> DeviationRow:
+    """An open one in alice's account, seen for a minute."""
+    return DeviationRow(
+        id=7,
+        bucket=BucketKey(account_of(ALICE).id, category, symbol, idx),
+        kind=DeviationKind.MISSING,
+        expected=Decimal(expected),
+        actual=Decimal(actual),
+        first_seen=NOW - timedelta(minutes=1),
+        last_verified=NOW,
+        ended_at=None,
+        cause=cause,
+        resolution=None,
+    )
+
+
+ADL = Cause(
+    CauseKind.ADL,
+    "Long leg reduced by ADL 11:59:00, 0.4 BTC",
+    Decimal("0.4"),
+    Decimal("109.50"),
+    NOW - timedelta(minutes=1),
+    ("order-1",),
+    while_away=True,
+)
+
+
+def altered_view() -> PositionView:
+    """`pair` with 0.4 of its 0.5 gone, and why."""
+    view = position_view(legs=(leg_view(difference="-0.4"),), verdict=Verdict.ALTERED)
+    return replace(view, deviations=(deviation(cause=ADL),))
 
 
 def close_request(
@@ -292,6 +349,94 @@ class StubCloseDesk:
 
 
 @dataclass
+class StubInquiry:
+    """Of a position that the board shows: an ended deviation, a close, an event, one point."""
+
+    board: StubBoard
+    spans: list[tuple[datetime | None, datetime | None]] = field(default_factory=list)
+
+    async def detail(self, user_id: UserId, position_id: PositionId) -> PositionDetail:
+        view = await _shown(self.board, user_id, position_id)
+        ended = replace(deviation(), id=3, ended_at=NOW, resolution="accept")
+        event = JournalEvent(9, NOW, "deviation-began", "alice", {"symbol": "BTCUSDT"})
+        return PositionDetail(view, (*view.deviations, ended), (close_request(),), (event,))
+
+    async def history(
+        self, user_id: UserId, position_id: PositionId, start: datetime | None, end: datetime | None
+    ) -> list[PnlPoint]:
+        await _shown(self.board, user_id, position_id)
+        self.spans.append((start, end))
+        return [PnlPoint(position_id, NOW, Decimal("1.50"), None, "USDT")]
+
+
+@dataclass
+class StubResolver:
+    board: StubBoard
+    asked: list[tuple[ResolveAction, ComponentId | None]] = field(default_factory=list)
+    edits: list[PositionEdit] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def resolve(
+        self,
+        user_id: UserId,
+        position_id: PositionId,
+        action: ResolveAction,
+        component_id: ComponentId | None,
+    ) -> PositionView:
+        view = await _shown(self.board, user_id, position_id)
+        if component_id is not None and component_id not in {c.component.id for c in view.legs}:
+            raise NotFound("unknown-component", "There is no such component.")
+        if self.error is not None:
+            raise self.error
+        self.asked.append((action, component_id))
+        return position_view(view.position.name)
+
+    async def edit(
+        self, user_id: UserId, position_id: PositionId, change: PositionEdit
+    ) -> PositionView:
+        view = await _shown(self.board, user_id, position_id)
+        self.edits.append(change)
+        changed = replace(view.position, name=change.name or view.position.name)
+        return replace(view, position=changed)
+
+
+@dataclass
+class StubAccountDesk:
+    reconciled: list[AccountId] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def holdings(self, user_id: UserId, account_id: AccountId) -> Holdings:
+        self._check(user_id, account_id)
+        bucket = BucketKey(account_id, Category.LINEAR, "BTCUSDT", 0)
+        held = HoldingView(
+            bucket,
+            total=Decimal("0.9"),
+            tracked=Decimal("0.5"),
+            unassigned=Decimal("0.1"),
+            entry_price=Decimal("100.5"),
+            price=None,
+        )
+        return Holdings((held,), NOW, None)
+
+    async def reconcile(self, user_id: UserId, account_id: AccountId) -> None:
+        self._check(user_id, account_id)
+        self.reconciled.append(account_id)
+
+    def _check(self, user_id: UserId, account_id: AccountId) -> None:
+        if self.error is not None:
+            raise self.error
+        if user_id != ALICE.id or account_id != account_of(ALICE).id:
+            raise NotFound("unknown-account", "There is no such account.")
+
+
+async def _shown(board: StubBoard, user_id: UserId, position_id: PositionId) -> PositionView:
+    view = await board.view(user_id, position_id)
+    if view is None:
+        raise NotFound("unknown-position", "There is no such position.")
+    return view
+
+
+@dataclass
 class StubPeople:
     """Users `alice` and `bob`, password `correct horse`."""
 
@@ -404,16 +549,26 @@ class House:
     board: StubBoard = field(default_factory=StubBoard)
     recorder: StubRecorder = field(default_factory=StubRecorder)
     desk: StubCloseDesk = field(default_factory=StubCloseDesk)
+    account_desk: StubAccountDesk = field(default_factory=StubAccountDesk)
     people: StubPeople = field(default_factory=StubPeople)
     accounts: StubAccounts = field(default_factory=StubAccounts)
     hub: Hub = field(default_factory=Hub)
     clock: Clock = field(default_factory=Clock)
+    inquiry: StubInquiry = field(init=False)
+    resolver: StubResolver = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inquiry = StubInquiry(self.board)
+        self.resolver = StubResolver(self.board)
 
     def services(self) -> Services:
         return Services(
             board=self.board,
             recorder=self.recorder,
             closes=self.desk,
+            inquiry=self.inquiry,
+            resolver=self.resolver,
+            account_desk=self.account_desk,
             people=self.people,
             accounts=self.accounts,
             hub=self.hub,
