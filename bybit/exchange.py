@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 import orjson
 import structlog
 
 from ..daemon.domain import money
-from ..daemon.domain.errors import ExchangeUnreachable, InvalidInput
-from ..daemon.domain.model import Category, Fill, Holding, KeyInfo, OrderReport
+from ..daemon.domain.errors import ExchangeUnreachable
+from ..daemon.domain.model import Category, Delivery, Fill, Holding, KeyInfo, OrderReport
 from ..daemon.domain.orders import (
     Acked,
     NotExecuted,
@@ -23,32 +23,30 @@ from ..daemon.domain.orders import (
     SignedOrder,
 )
 from . import outcomes, translate, vocab
-from .clock import from_ms, to_ms
-from .fields import Raw, WireError
+from .clock import from_ms
+from .fields import WireError
+from .history import AccountHistory
 from .outcomes import Meaning
 from .reply import Reply, TransportFault
 from .rest import Query, RestClient, unreadable
+from .signed import SignedLists
 from .signing import Signer
 from .wire_account import (
-    ExecutionRow,
     PositionRow,
+    WalletRow,
     read_api_key,
-    read_execution,
     read_order,
     read_order_ack,
     read_position,
+    read_wallet,
 )
 
 _log = structlog.get_logger(__name__)
 
-# The largest page that each list allows. (Bybit V5: position/list, order/…, execution/list)
+# The largest page that each list allows. (Bybit V5: position/list, order/…)
 _POSITIONS_PAGE: Final = "200"
 _ORDERS_PAGE: Final = "50"
-_EXECUTIONS_PAGE: Final = "100"
-_LONGEST_SPAN: Final = timedelta(days=7)
 _NO_CODE: Final = 0
-
-_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +87,64 @@ class BybitAccount:
     def __init__(self, rest: RestClient, signer: Signer) -> None:
         self._rest = rest
         self._signer = signer
+        self._lists = SignedLists(rest, signer)
+        self._history = AccountHistory(self._lists)
 
     # --- what it holds -------------------------------------------------------------------
 
     async def holdings(self, category: Category, *, settle_coin: str) -> list[Holding]:
+        """As the port says. Options of every coin come without a filter."""
+        if category is Category.SPOT:
+            found = await self._wallet([], urgent=False)
+            return [holding for holding in found if holding.side is not None]
         query = [("category", category.value), ("limit", _POSITIONS_PAGE)]
         if category is not Category.OPTION and settle_coin:
             query.append(("settleCoin", settle_coin))
         found = await self._positions(category, query, urgent=False)
         return [holding for holding in found if holding.side is not None]
 
-    async def holdings_in(self, category: Category, symbol: str) -> list[Holding]:
+    async def holdings_in(
+        self, category: Category, symbol: str, *, urgent: bool = True
+    ) -> list[Holding]:
+        """As the port says; none at all only if Bybit gave none, as for a contract that expired.
+
+        A coin that a readable wallet does not show is held at zero.
+        """
+        if category is Category.SPOT:
+            return [await self._coin(symbol, urgent=urgent)]
         query = [("category", category.value), ("symbol", symbol), ("limit", _POSITIONS_PAGE)]
-        found = await self._positions(category, query, urgent=True)
+        found = await self._positions(category, query, urgent=urgent)
         return [holding for holding in found if holding.symbol == symbol]
 
     async def _positions(self, category: Category, query: Query, *, urgent: bool) -> list[Holding]:
-        if category is Category.SPOT:
-            raise InvalidInput("spot-holdings", "spot has balances, not positions")
         # Before asking: a row is at least as new as this.
         read_at = await self.server_now()
-        rows: list[PositionRow] = await self._rows(
+        rows: list[PositionRow] = await self._lists.rows(
             vocab.Path.POSITIONS, query, read_position, urgent=urgent
         )
         # A row that moves to a later page while we read is seen twice: the later one counts.
         by_bucket = {(row.symbol, row.position_idx): row for row in rows}
         return [translate.holding(row, read_at, category) for row in by_bucket.values()]
+
+    async def _coin(self, coin: str, *, urgent: bool) -> Holding:
+        read_at = await self.server_now()
+        found = await self._wallet([("coin", coin)], urgent=urgent)
+        named = [holding for holding in found if holding.symbol == coin]
+        return named[0] if named else translate.no_coin(coin, read_at)
+
+    async def _wallet(self, query: Query, *, urgent: bool) -> list[Holding]:
+        read_at = await self.server_now()
+        unified = vocab.AccountType.UNIFIED
+        wallets: list[WalletRow] = await self._lists.rows(
+            vocab.Path.WALLET, [("accountType", unified.value), *query], read_wallet, urgent=urgent
+        )
+        rows = [row for wallet in wallets if wallet.account_type == unified for row in wallet.coins]
+        if not any(wallet.account_type == unified for wallet in wallets):
+            # Zero is what a wallet says, never what a missing one means.
+            raise unreadable(vocab.Path.WALLET, WireError("no unified account in it"))
+        if len({row.coin for row in rows}) != len(rows):
+            raise unreadable(vocab.Path.WALLET, WireError("a coin stands in it twice"))
+        return [translate.coin_holding(row, read_at) for row in rows]
 
     # --- sending -------------------------------------------------------------------------
 
@@ -194,7 +224,7 @@ class BybitAccount:
             if found:
                 # An id that was used twice: the newest speaks.
                 return max(found, key=lambda report: report.created_at)
-        rows = await self._executions([("category", category), ("orderLinkId", link_id)])
+        rows = await self._history.executions([("category", category), ("orderLinkId", link_id)])
         named = [row for row in rows if row.link_id == link_id]
         return translate.report_from_executions(order, named)
 
@@ -214,32 +244,24 @@ class BybitAccount:
 
     async def fills_of(self, order: ReduceOnlyOrder, order_id: str | None) -> list[Fill]:
         name = ("orderLinkId", order.link_id) if order_id is None else ("orderId", order_id)
-        rows = await self._executions([("category", order.category.value), name])
+        rows = await self._history.executions([("category", order.category.value), name])
         ours = [row for row in rows if row.link_id == order.link_id or row.order_id == order_id]
         return translate.fills_in_order(ours, order.category)
 
-    async def fills_since(self, category: Category, since: datetime) -> list[Fill]:
-        if category is Category.OPTION:
-            # Without a coin Bybit lists BTC options only, and says so nowhere in the answer.
-            raise InvalidInput("option-fills", "executions of options need their base coin")
-        now = await self.server_now()
-        rows: list[ExecutionRow] = []
-        start, last = min(since, now), now + timedelta(seconds=10)
-        while start < last:
-            end = min(start + _LONGEST_SPAN, last)
-            span = [("startTime", str(to_ms(start))), ("endTime", str(to_ms(end)))]
-            query = [("category", category.value), *span]
-            rows += await self._executions(query, urgent=False)
-            start = end
-        return translate.fills_in_order(rows, category)
+    async def fills_since(
+        self,
+        category: Category,
+        since: datetime,
+        *,
+        symbol: str | None = None,
+        base_coin: str | None = None,
+    ) -> list[Fill]:
+        return await self._history.fills_since(category, since, symbol, base_coin)
 
-    async def _executions(self, query: Query, *, urgent: bool = True) -> list[ExecutionRow]:
-        return await self._rows(
-            vocab.Path.EXECUTIONS,
-            [*query, ("limit", _EXECUTIONS_PAGE)],
-            read_execution,
-            urgent=urgent,
-        )
+    async def deliveries_since(
+        self, category: Category, symbol: str, since: datetime
+    ) -> list[Delivery]:
+        return await self._history.deliveries_since(category, symbol, since)
 
     # --- the key and the clock -----------------------------------------------------------
 
@@ -251,16 +273,4 @@ class BybitAccount:
             raise unreadable(vocab.Path.QUERY_API, error) from error
 
     async def server_now(self) -> datetime:
-        if not self._rest.clock.is_measured:
-            await self._rest.measure_clock()
-        return self._rest.clock.now()
-
-    async def _rows(
-        self, path: str, query: Query, read: Callable[[Raw], _Row], *, urgent: bool
-    ) -> list[_Row]:
-        raw = await self._rest.pages(path, query, signer=self._signer, urgent=urgent)
-        try:
-            return [read(row) for row in raw]
-        except WireError as error:
-            # Part of a list is worse than none: it would read as "not held".
-            raise unreadable(path, error) from error
+        return await self._lists.now()

@@ -40,7 +40,7 @@ from .session import (
 )
 from .signing import Signer
 from .socket import StreamCut, converse, open_socket
-from .wire_account import read_execution, read_order, read_position
+from .wire_account import read_execution, read_order, read_position, read_wallet
 from .wire_stream import (
     Pong,
     PrivateFrame,
@@ -57,7 +57,12 @@ _AUTH_LIFE_MS = 10_000
 # A row that cannot be read asks for a resync; a venue that sends many of them gets few.
 _RESYNC_EVERY = 30.0
 _ACCOUNT_TOPICS = frozenset(
-    {vocab.PrivateTopic.POSITION, vocab.PrivateTopic.EXECUTION, vocab.PrivateTopic.ORDER}
+    {
+        vocab.PrivateTopic.POSITION,
+        vocab.PrivateTopic.EXECUTION,
+        vocab.PrivateTopic.ORDER,
+        vocab.PrivateTopic.WALLET,
+    }
 )
 
 
@@ -165,7 +170,7 @@ class BybitMarketFeed:
 
 
 class BybitAccountFeed:
-    """Positions, executions and orders of one account (an AccountFeed)."""
+    """Positions, wallet, executions and orders of one account (an AccountFeed)."""
 
     def __init__(
         self,
@@ -285,7 +290,12 @@ class BybitAccountFeed:
                 sink(FillSeen(self._account_id, fill))
             case PrivateKind.ORDER:
                 sink(OrderSeen(self._account_id, translate.order_report(read_order(row))))
-            case PrivateKind.FAST_EXECUTION | PrivateKind.WALLET:
+            case PrivateKind.WALLET:
+                read_at = frame.created_at or self._clock.now()
+                for coin in read_wallet(row).coins:
+                    # Coins that it does not name are as they were.
+                    sink(HoldingSeen(self._account_id, translate.coin_holding(coin, read_at)))
+            case PrivateKind.FAST_EXECUTION:
                 self._tools.oddities.note(f"push never asked for: {frame.kind}", "left out")
             case _:
                 assert_never(frame.kind)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import assert_never
 
 from ..daemon.domain import model
 from ..daemon.domain.events import PriceTick
 from ..daemon.domain.model import (
     Category,
+    Delivery,
     Environment,
     Fill,
     Holding,
@@ -22,7 +25,7 @@ from ..daemon.domain.model import (
 from ..daemon.domain.orders import ReduceOnlyOrder
 from . import vocab
 from .fields import WireError
-from .wire_account import ApiKeyRow, ExecutionRow, OrderRow, PositionRow
+from .wire_account import ApiKeyRow, CoinRow, DeliveryRow, ExecutionRow, OrderRow, PositionRow
 from .wire_market import InstrumentRow
 from .wire_stream import TickerFrame
 
@@ -39,6 +42,18 @@ _STATUS = {
     vocab.OrderStatus.PARTIALLY_FILLED_CANCELED: model.OrderStatus.CANCELLED,
     vocab.OrderStatus.DEACTIVATED: model.OrderStatus.CANCELLED,
 }
+# What triggered an order, in the words of `createType`, which spot and options do not have.
+_FROM_STOP_ORDER = {
+    "Stop": vocab.CreateType.BY_STOP_ORDER,
+    "TakeProfit": vocab.CreateType.BY_TAKE_PROFIT,
+    "PartialTakeProfit": vocab.CreateType.BY_PARTIAL_TAKE_PROFIT,
+    "StopLoss": vocab.CreateType.BY_STOP_LOSS,
+    "PartialStopLoss": vocab.CreateType.BY_PARTIAL_STOP_LOSS,
+    "TrailingStop": vocab.CreateType.BY_TRAILING_STOP,
+    "tpslOrder": vocab.CreateType.BY_STOP_ORDER,
+    "MmRateClose": "CreateByMmRateClose",
+}
+_UNSAID = ("", "UNKNOWN")
 FROM_EXECUTIONS = "seen in executions"
 
 
@@ -66,6 +81,44 @@ def holding(row: PositionRow, read_at: datetime, asked: Category | None = None) 
     )
 
 
+def coin_holding(row: CoinRow, read_at: datetime) -> Holding:
+    """A coin of the wallet as a bucket: its balance less what spot trading borrowed of it.
+
+    Bybit V5: account/wallet-balance and topic `wallet`, which carry neither a time nor a `seq`.
+    """
+    net = row.wallet_balance - row.spot_borrow
+    side = Side.BUY if net > 0 else Side.SELL
+    return replace(
+        no_coin(row.coin, read_at), side=side if net else None, size=abs(net), locked=row.locked
+    )
+
+
+def no_coin(coin: str, read_at: datetime) -> Holding:
+    """A coin that a wallet, read in full, does not show."""
+    return Holding(
+        category=Category.SPOT,
+        symbol=coin,
+        position_idx=0,
+        side=None,
+        size=Decimal(0),
+        entry_price=None,
+        updated_at=None,
+        seq=None,
+        read_at=read_at,
+    )
+
+
+def delivery(row: DeliveryRow, category: Category) -> Delivery:
+    return Delivery(
+        category=category,
+        symbol=row.symbol,
+        side=Side(row.side.value),
+        size=row.size,
+        price=row.price,
+        delivered_at=row.delivered_at,
+    )
+
+
 def order_report(row: OrderRow, asked: Category | None = None) -> OrderReport:
     """WireError for an unknown status: guessing one could end an order that still fills."""
     try:
@@ -85,10 +138,19 @@ def order_report(row: OrderRow, asked: Category | None = None) -> OrderReport:
         status=status,
         status_text=row.status,
         reason=_reason(row),
-        create_type=row.create_type,
+        create_type=_maker(row.create_type, row.stop_order_type),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _maker(create_type: str, stop_order_type: str) -> str:
+    """Who made an order: its `createType`, where that says nothing its `stopOrderType`."""
+    if create_type not in _UNSAID:
+        return create_type
+    if stop_order_type in _UNSAID:
+        return ""
+    return _FROM_STOP_ORDER.get(stop_order_type, stop_order_type)
 
 
 def _reason(row: OrderRow) -> str:
@@ -105,10 +167,14 @@ def is_known_exec_type(exec_type: str) -> bool:
 
 
 def fill(row: ExecutionRow, asked: Category | None = None) -> Fill:
-    """`changes_size` by allow-list: an unknown type is no fill, but a reason to look again."""
+    """`changes_size` by allow-list: an unknown type is no fill, but a reason to look again.
+
+    A fee without a coin is in the coin that the contract settles in.
+    """
+    category = category_of(row.category, asked)
     return Fill(
         exec_id=row.exec_id,
-        category=category_of(row.category, asked),
+        category=category,
         symbol=row.symbol,
         order_id=row.order_id,
         link_id=row.link_id,
@@ -116,13 +182,36 @@ def fill(row: ExecutionRow, asked: Category | None = None) -> Fill:
         price=row.price,
         quantity=row.quantity,
         fee=row.fee,
-        fee_coin=row.fee_coin,
+        fee_coin=row.fee_coin or settle_coin(category, row.symbol),
         exec_type=row.exec_type,
-        create_type=row.create_type,
+        create_type=_maker(row.create_type, row.stop_order_type),
         changes_size=row.exec_type in vocab.SIZE_CHANGING_EXEC_TYPES,
         executed_at=row.executed_at,
         seq=row.seq,
     )
+
+
+def settle_coin(category: Category, symbol: str) -> str:
+    """The coin a contract settles in, by the spelling of its symbol; empty where it tells none.
+
+    Bybit V5: enum, symbols; `BTCUSDT`, `BTCUSDT-21FEB25`, `BTCPERP`, `BTC-24MAR23`, `BTCUSDH23`,
+    `ETH-28FEB25-2800-C`, `BTC-13FEB25-89000-P-USDT`.
+    """
+    name, _, rest = symbol.partition("-")
+    match category:
+        case Category.LINEAR:
+            if name.endswith("USDT"):
+                return "USDT"
+            return "USDC" if rest or name.endswith(("PERP", "USDC")) else ""
+        case Category.INVERSE:
+            coin, usd, _ = name.rpartition("USD")
+            return coin if usd else ""
+        case Category.OPTION:
+            return "USDT" if rest.endswith("-USDT") else "USDC"
+        case Category.SPOT:
+            return ""
+        case _:
+            assert_never(category)
 
 
 def fills_in_order(rows: Iterable[ExecutionRow], category: Category) -> list[Fill]:
@@ -163,7 +252,7 @@ def report_from_executions(
         status=model.OrderStatus.FILLED if is_filled else model.OrderStatus.OPEN,
         status_text=vocab.OrderStatus.FILLED if is_filled else vocab.OrderStatus.PARTIALLY_FILLED,
         reason=FROM_EXECUTIONS,
-        create_type=first.create_type,
+        create_type=_maker(first.create_type, first.stop_order_type),
         created_at=first.executed_at,
         updated_at=max(row.executed_at for row in trades),
     )
@@ -191,6 +280,7 @@ def instrument(row: InstrumentRow, environment: Environment, category: Category)
         min_quantity=step if row.min_quantity is None else row.min_quantity,
         max_market_quantity=largest,
         min_notional=row.min_value or Decimal(0),
+        delivery_at=row.delivery_time,
     )
 
 

@@ -120,6 +120,7 @@ class OrderRow:
     cancel_type: str
     reject_reason: str
     create_type: str
+    stop_order_type: str
     fees: Mapping[str, Decimal]
     created_at: datetime
     updated_at: datetime
@@ -146,6 +147,7 @@ def read_order(row: Raw) -> OrderRow:
         cancel_type=text_or_empty(row, "cancelType"),
         reject_reason=text_or_empty(row, "rejectReason"),
         create_type=text_or_empty(row, "createType"),
+        stop_order_type=text_or_empty(row, "stopOrderType"),
         fees={coin: fee for coin in fees if (fee := number_or_none(fees, coin)) is not None},
         created_at=created,
         updated_at=moment_or_none(row, "updatedTime") or created,
@@ -164,6 +166,7 @@ class ExecutionRow:
     side: vocab.Side
     exec_type: str
     create_type: str
+    stop_order_type: str
     price: Decimal
     quantity: Decimal
     order_quantity: Decimal | None
@@ -186,6 +189,7 @@ def read_execution(row: Raw) -> ExecutionRow:
         side=read_side(row),
         exec_type=text(row, "execType"),
         create_type=text_or_empty(row, "createType"),
+        stop_order_type=text_or_empty(row, "stopOrderType"),
         price=number(row, "execPrice"),
         quantity=number(row, "execQty"),
         order_quantity=number_or_none(row, "orderQty"),
@@ -224,6 +228,27 @@ def read_closed_pnl(row: Raw) -> ClosedPnlRow:
         average_exit=number_or_none(row, "avgExitPrice"),
         closed_pnl=number_or_none(row, "closedPnl"),
         created_at=moment_or_none(row, "createdTime"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """Bybit V5: asset/delivery-record; `side` is that of the position that ended."""
+
+    symbol: str
+    side: vocab.Side
+    size: Decimal
+    price: Decimal
+    delivered_at: datetime
+
+
+def read_delivery(row: Raw) -> DeliveryRow:
+    return DeliveryRow(
+        symbol=text(row, "symbol"),
+        side=read_side(row),
+        size=abs(number(row, "position")),
+        price=number(row, "deliveryPrice"),
+        delivered_at=moment(row, "deliveryTime"),
     )
 
 

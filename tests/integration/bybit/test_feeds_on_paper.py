@@ -101,7 +101,8 @@ class TestAccountFeed:
         fills = [event.fill for event in ear.heard if isinstance(event, FillSeen)]
         assert sum(fill.quantity for fill in fills) == Decimal("0.5")
         assert all(fill.changes_size and fill.side is Side.BUY for fill in fills)
-        seen = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)][-1]
+        held = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)]
+        seen = [one for one in held if one.category is not Category.SPOT][-1]
         assert (seen.category, seen.signed) == (Category.LINEAR, Decimal("0.5"))
 
     async def test_after_a_cut_it_comes_up_again_and_still_hears(self, venue: Venue) -> None:

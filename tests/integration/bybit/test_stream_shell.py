@@ -94,7 +94,7 @@ async def test_the_private_stream_subscribes_only_after_the_ack_of_auth() -> Non
         ear = Ear()
         async with running(gateway.account_feed(stubs.account(), stubs.CREDENTIALS), ear):
             await ear.until(lambda: bool(ear.of(AccountFeedUp)))
-    assert early == [["execution", "order", "position"]]
+    assert early == [["execution", "order", "position", "wallet"]]
 
 
 async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
