@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 from .buckets import SymbolKey, position_idx_for, signed_size, tracked
 from .errors import InvalidInput
@@ -15,9 +16,13 @@ from .model import (
     Instrument,
     NewComponent,
     NewPosition,
+    Side,
 )
 from .money import is_on_step
 from .records import BucketClaims
+
+# A `Delivering` contract can still be held, and so be recorded (Bybit V5: enum `status`).
+_NOT_TRADING: Final = frozenset({"PreLaunch", "Closed"})
 
 
 def check_legs(
@@ -32,6 +37,7 @@ def check_legs(
             "no-components", "A position needs at least one leg.", field="components"
         )
     seen: set[tuple[Category, str]] = set()
+    coins: dict[str, str] = {}
     for number, leg in enumerate(position.components):
         where = f"components[{number}]"
         if (leg.category, leg.symbol) in seen:
@@ -42,15 +48,19 @@ def check_legs(
                 field=f"{where}.symbol",
             )
         seen.add((leg.category, leg.symbol))
-        _check_leg(leg, instruments.get((leg.category, leg.symbol)), where)
+        instrument = _known(leg, instruments.get((leg.category, leg.symbol)), where)
+        _check_numbers(leg, instrument, where)
+        if leg.category is Category.SPOT:
+            _check_coin(leg, coins.setdefault(instrument.base_coin, leg.symbol), where)
 
 
-def _check_leg(leg: NewComponent, instrument: Instrument | None, where: str) -> None:
-    if leg.category is not Category.LINEAR:
+def _known(leg: NewComponent, instrument: Instrument | None, where: str) -> Instrument:
+    if leg.category is Category.SPOT and leg.side is Side.SELL:
         raise InvalidInput(
-            "wrong-category",
-            f"This version tracks linear contracts; {leg.category} legs are not supported.",
-            field=f"{where}.category",
+            "spot-short",
+            "A spot short cannot be closed with reduce-only, which Bybit does not know for spot: "
+            "closing it could open something new. Record the short in a contract instead.",
+            field=f"{where}.side",
         )
     if instrument is None:
         raise InvalidInput(
@@ -58,6 +68,16 @@ def _check_leg(leg: NewComponent, instrument: Instrument | None, where: str) -> 
             f"Bybit lists no {leg.category} instrument {leg.symbol!r}.",
             field=f"{where}.symbol",
         )
+    if instrument.status in _NOT_TRADING:
+        raise InvalidInput(
+            "not-trading",
+            f"{leg.symbol} cannot be traded: Bybit says {instrument.status}.",
+            field=f"{where}.symbol",
+        )
+    return instrument
+
+
+def _check_numbers(leg: NewComponent, instrument: Instrument, where: str) -> None:
     if leg.quantity <= 0:
         raise InvalidInput(
             "quantity-not-positive",
@@ -67,7 +87,7 @@ def _check_leg(leg: NewComponent, instrument: Instrument | None, where: str) -> 
     if not is_on_step(leg.quantity, instrument.quantity_step):
         raise InvalidInput(
             "quantity-off-step",
-            f"{leg.symbol} trades in steps of {instrument.quantity_step:f}; "
+            f"{leg.symbol} trades in steps of {instrument.quantity_step:f}{_unit(leg)}; "
             f"{leg.quantity:f} is not a multiple of it.",
             field=f"{where}.quantity",
         )
@@ -79,6 +99,24 @@ def _check_leg(leg: NewComponent, instrument: Instrument | None, where: str) -> 
         )
 
 
+def _unit(leg: NewComponent) -> str:
+    # The most common mistake: an inverse quantity is not a number of coins.
+    return " USD contracts" if leg.category is Category.INVERSE else ""
+
+
+def _check_coin(leg: NewComponent, first: str, where: str) -> None:
+    """Two spot legs in one coin would share one wallet balance, and nobody could tell them apart.
+
+    `first` is the symbol of the first leg in the coin.
+    """
+    if first != leg.symbol:
+        raise InvalidInput(
+            "duplicate-component",
+            f"{leg.symbol} and {first} are the same coin in the wallet; record one of them.",
+            field=f"{where}.symbol",
+        )
+
+
 def unassigned_after(
     symbol: SymbolKey,
     leg: NewComponent,
@@ -86,12 +124,15 @@ def unassigned_after(
     holdings: Sequence[Holding],
     *,
     deviates: bool,
-) -> tuple[BucketKey, Decimal]:
-    """The bucket's unassigned quantity once `leg` is recorded, signed.
+) -> tuple[BucketKey, Decimal] | None:
+    """The bucket's unassigned quantity once `leg` is recorded, signed; None for spot.
 
     What Bybit holds beyond all tracked legs, in their direction, is the trader's own. Where the
     bucket `deviates` already nothing is absorbed: the deviation stays for the trader to resolve.
+    A wallet's surplus is the trader's without a record.
     """
+    if symbol.category is Category.SPOT:
+        return None
     idx = position_idx_for(leg.side, holdings)
     bucket = symbol.bucket(idx)
     if deviates:
