@@ -45,6 +45,8 @@ class Portfolio:
     last_closes: dict[PositionId, CloseRequest] = field(default_factory=dict)
     deviations: dict[BucketKey, DeviationRow] = field(default_factory=dict)
     """The open ones, as last written; the reconciler's to write."""
+    _by_account: dict[AccountId, set[PositionId]] = field(default_factory=dict)
+    _by_symbol: dict[SymbolKey, set[PositionId]] = field(default_factory=dict)
 
     def put(self, position: Position) -> bool:
         """Add or replace an open position; True when something that is shown changed.
@@ -64,11 +66,16 @@ class Portfolio:
         if position == old:
             return False
         self.positions[position.id] = position
+        self._by_account.setdefault(position.account_id, set()).add(position.id)
+        for symbol in _held_by(position):
+            self._by_symbol.setdefault(symbol, set()).add(position.id)
+        if old is not None:
+            self._release(old, _held_by(old) - _held_by(position))
         self.syncs.setdefault(position.id, NOT_COMPARED)
         return True
 
     def drop(self, position_id: PositionId) -> Position | None:
-        """Forget the position, and the readings of symbols that nobody holds any more.
+        """Forget the position, and what is known of symbols that nobody holds any more.
 
         Events of such symbols are ignored from now on, so an old reading would go stale unseen.
         """
@@ -76,35 +83,41 @@ class Portfolio:
         self.last_closes.pop(position_id, None)
         position = self.positions.pop(position_id, None)
         if position is not None:
-            for unheld in self.readings.keys() - self._held():
-                del self.readings[unheld]
+            self._release(position, _held_by(position))
+            mine = self._by_account[position.account_id]
+            mine.discard(position_id)
+            if not mine:
+                del self._by_account[position.account_id]
         return position
 
+    def _release(self, position: Position, symbols: Iterable[SymbolKey]) -> None:
+        """The position has no open leg in the symbols any more."""
+        for symbol in symbols:
+            holders = self._by_symbol[symbol]
+            holders.discard(position.id)
+            if holders:
+                continue
+            del self._by_symbol[symbol]
+            self.readings.pop(symbol, None)
+            for idx in (0, 1, 2):
+                self.deviations.pop(symbol.bucket(idx), None)
+
+    def account_ids(self) -> frozenset[AccountId]:
+        """The accounts that have an open position."""
+        return frozenset(self._by_account)
+
     def of_account(self, account_id: AccountId) -> list[Position]:
-        return [p for p in self.positions.values() if p.account_id == account_id]
+        """In the order of their ids, whatever came when."""
+        return [self.positions[held] for held in sorted(self._by_account.get(account_id, ()))]
 
     def symbols(self, account_id: AccountId) -> frozenset[SymbolKey]:
         """The symbols where the account has an open leg."""
-        return frozenset(
-            symbol_of(position, component)
-            for position in self.of_account(account_id)
-            for component in position.components
-            if component.open > 0
-        )
-
-    def _held(self) -> set[SymbolKey]:
-        return {
-            symbol_of(position, component)
-            for position in self.positions.values()
-            for component in position.components
-            if component.open > 0
-        }
+        return frozenset[SymbolKey]().union(*map(_held_by, self.of_account(account_id)))
 
     def holders(self, symbols: Iterable[SymbolKey]) -> frozenset[PositionId]:
         """The positions with an open leg in one of the symbols."""
-        wanted = frozenset(symbols)
-        return frozenset(
-            position.id
-            for position in self.positions.values()
-            if any(c.open > 0 and symbol_of(position, c) in wanted for c in position.components)
-        )
+        return frozenset[PositionId]().union(*(self._by_symbol.get(symbol, ()) for symbol in symbols))
+
+
+def _held_by(position: Position) -> frozenset[SymbolKey]:
+    return frozenset(symbol_of(position, c) for c in position.components if c.open > 0)
