@@ -1,0 +1,200 @@
+"""What a trader decides of a deviation: read anew, decided, stored, compared, in one breath."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from .board import Board
+from .bucket_locks import BucketLocks
+from .domain import resolving
+from .domain.buckets import SymbolKey
+from .domain.errors import Conflict, ExchangeUnreachable, NotFound
+from .domain.model import (
+    AccountId,
+    Component,
+    ComponentId,
+    Position,
+    PositionId,
+    PositionStatus,
+    UserId,
+)
+from .domain.portfolio import Portfolio
+from .domain.ports import Positions
+from .domain.records import PositionEdit
+from .domain.resolving import ResolveAction
+from .domain.verdict import Reading, symbol_of
+from .domain.views import PositionView
+from .position_reconciler import PositionReconciler
+from .timing import Timing
+from .together import together
+from .tracker import Tracker
+
+Readings = Mapping[SymbolKey, Reading]
+ReadNow = Callable[[AccountId, frozenset[SymbolKey]], Awaitable[Readings]]
+
+# A close holds its locks for as long as Bybit takes; a person at a button does not wait for that.
+_PATIENCE: Final = 5.0
+
+
+class Resolver:
+    """Implements services.Resolver. `read_now` asks Bybit for symbols, ahead of ordinary reads."""
+
+    def __init__(
+        self,
+        positions: Positions,
+        portfolio: Portfolio,
+        board: Board,
+        tracker: Tracker,
+        reconciler: PositionReconciler,
+        locks: BucketLocks,
+        read_now: ReadNow,
+        timing: Timing,
+    ) -> None:
+        self._positions = positions
+        self._portfolio = portfolio
+        self._board = board
+        self._tracker = tracker
+        self._reconciler = reconciler
+        self._locks = locks
+        self._read_now = read_now
+        self._timing = timing
+
+    async def resolve(
+        self,
+        user_id: UserId,
+        position_id: PositionId,
+        action: ResolveAction,
+        component_id: ComponentId | None,
+    ) -> PositionView:
+        """The flag is gone when this returns; one that stays on a position has another cause."""
+        position = await self._owned(user_id, position_id)
+        symbols = frozenset(symbol_of(position, c) for c in _legs(position, component_id))
+        self._refuse_while_closing(symbols)
+        async with self._locked(symbols):
+            # A close may have been accepted, or the legs have changed, while the locks were taken.
+            self._refuse_while_closing(symbols)
+            position = self._still_open(position_id)
+            readings = await self._read(position.account_id, symbols)
+            await self._refuse_unless_known(symbols)
+            resolution = resolving.resolve(
+                action,
+                position,
+                None if component_id is None else (component_id,),
+                self._portfolio.of_account(position.account_id),
+                self._portfolio.unassigned,
+                readings,
+                actor=user_id,
+                at=self._timing.now(),
+            )
+            touched = await self._positions.resolve(resolution)
+            self._portfolio.unassigned = await self._positions.unassigned()
+            for one in touched:
+                self._tracker.put(one)
+            await self._reconciler.settle_now(symbols, readings)
+        return await self._view(user_id, position_id)
+
+    async def edit(
+        self, user_id: UserId, position_id: PositionId, change: PositionEdit
+    ) -> PositionView:
+        """Rename, note, tags; NotFound for unknown and foreign alike."""
+        stored = await self._positions.edit(position_id, user_id, change, self._timing.now())
+        known = self._portfolio.positions.get(position_id)
+        if known is not None:
+            # The labels alone: a close may have stored more since this row was read.
+            labels = replace(known, name=stored.name, note=stored.note, tags=stored.tags)
+            self._tracker.put(labels)
+        return await self._view(user_id, position_id)
+
+    # --- what stands in the way -------------------------------------------------------------
+
+    async def _owned(self, user_id: UserId, position_id: PositionId) -> Position:
+        known = self._portfolio.positions.get(position_id)
+        position = await self._positions.load(position_id) if known is None else known
+        if position is None or position.user_id != user_id:
+            raise NotFound("unknown-position", "There is no such position.")
+        if position.status is PositionStatus.CLOSED:
+            raise Conflict("already-closed", "The position is closed: nothing of it is open.")
+        if known is None:
+            raise Conflict("unverified", "The position was recorded just now; try again.")
+        return position
+
+    def _still_open(self, position_id: PositionId) -> Position:
+        position = self._portfolio.positions.get(position_id)
+        if position is None:
+            raise Conflict("already-closed", "The position was closed meanwhile.")
+        return position
+
+    def _refuse_while_closing(self, symbols: frozenset[SymbolKey]) -> None:
+        for holder in self._portfolio.holders(symbols):
+            position = self._portfolio.positions[holder]
+            if position.status is PositionStatus.CLOSING:
+                raise Conflict(
+                    "close-open",
+                    f"{position.name} is being closed in the same bucket; wait for its end.",
+                )
+
+    @asynccontextmanager
+    async def _locked(self, symbols: frozenset[SymbolKey]) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await stack.enter_async_context(self._locks.held(symbols))
+            except TimeoutError:
+                raise Conflict(
+                    "close-open", "Something else is at work in the same bucket; try again."
+                ) from None
+            yield
+
+    async def _read(self, account_id: AccountId, symbols: frozenset[SymbolKey]) -> Readings:
+        readings = await self._read_now(account_id, symbols)
+        for symbol in sorted(symbols):
+            reading = readings[symbol]
+            if reading.failure is None:
+                continue
+            why = f"{symbol.symbol} could not be read: {reading.failure}"
+            if reading.holdings:
+                # Bybit did answer, and contradicts itself.
+                raise Conflict("unverified", why)
+            raise ExchangeUnreachable("exchange-unreachable", why)
+        return readings
+
+    async def _refuse_unless_known(self, symbols: frozenset[SymbolKey]) -> None:
+        """Rows written straight into the tables may be newer than what is in memory."""
+        everyone = self._portfolio.positions.values()
+        known = {
+            (c.id, c.open)
+            for position in everyone
+            for c in position.components
+            if c.open > 0 and symbol_of(position, c) in symbols
+        }
+        claims = await together(
+            self._positions.claims(s.account_id, s.category, s.symbol) for s in sorted(symbols)
+        )
+        recorded = {(c.id, c.open) for claim in claims for c in claim.components if c.open > 0}
+        if recorded != known:
+            raise Conflict(
+                "changed-meanwhile", "What is recorded there has just changed; try again."
+            )
+
+    async def _view(self, user_id: UserId, position_id: PositionId) -> PositionView:
+        view = await self._board.view(user_id, position_id)
+        if view is None:
+            raise NotFound("unknown-position", "There is no such position.")
+        return view
+
+
+def _legs(position: Position, component_id: ComponentId | None) -> list[Component]:
+    """The legs to look at; without an id all that are open."""
+    if component_id is None:
+        legs = [c for c in position.components if c.open > 0]
+    else:
+        legs = [c for c in position.components if c.id == component_id]
+        if not legs:
+            raise NotFound("unknown-component", "The position has no such leg.")
+    if not legs:
+        raise Conflict("nothing-to-resolve", "Nothing of the position is open.")
+    return legs
