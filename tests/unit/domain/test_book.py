@@ -183,16 +183,17 @@ def test_a_symbol_that_is_not_listed_is_named() -> None:
     assert book.value(lone.id).pnl == 10
 
 
-def test_dollars_of_two_kinds_are_summed_and_other_coins_are_not(pair: Position) -> None:
+def test_dollars_of_two_kinds_are_summed_one_to_one(pair: Position) -> None:
     book = Book()
     book.learn([instrument(BTC), instrument(ETH, settle_coin="USDC")])
     book.put(pair)
     book.tick(tick(BTC, "110"))
     book.tick(tick(ETH, "49"))
     assert (book.value(pair.id).pnl, book.value(pair.id).currency) == (23, "USD")
-    book.learn([instrument(ETH, settle_coin="ETH")])
+    # And a coin is never worth a dollar because nobody knows its price.
+    book.learn([instrument(ETH, settle_coin="XYZ")])
     value = book.value(pair.id)
-    assert (value.pnl, value.incomplete) == (None, "no common valuation of ETH, USDT")
+    assert (value.pnl, value.incomplete) == (None, "no fresh dollar price of XYZ")
 
 
 def test_spot_is_valued_by_last_and_linear_by_mark() -> None:
