@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from .board import Board
 from .domain.buckets import SymbolKey, place_of, position_idx_for
 from .domain.errors import ExchangeUnreachable, NotFound, PositiondError, Throttled
-from .domain.model import ZERO, AccountId, BucketKey, Category, Component, Holding, UserId
+from .domain.model import (
+    ZERO,
+    AccountId,
+    BucketKey,
+    Category,
+    Component,
+    Holding,
+    PositionId,
+    UserId,
+)
 from .domain.people import AccountBook
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange
-from .domain.views import Holdings, HoldingView
-from .position_reconciler import PositionReconciler
+from .domain.views import Holdings, HoldingView, PositionView
 from .timing import Timing
 from .together import together
 
@@ -43,20 +50,20 @@ class _Desk:
 
 
 class AccountDesk:
-    """Implements services.AccountDesk."""
+    """Implements services.AccountDesk; `resync` asks for a full compare of an account."""
 
     def __init__(
         self,
         portfolio: Portfolio,
-        board: Board,
-        reconciler: PositionReconciler,
         exchanges: Mapping[AccountId, AccountExchange],
         accounts: AccountBook,
         timing: Timing,
+        live_view: Callable[[PositionId], PositionView],
+        resync: Callable[[AccountId], None],
     ) -> None:
         self._portfolio = portfolio
-        self._board = board
-        self._reconciler = reconciler
+        self._live_view = live_view
+        self._resync = resync
         self._exchanges = exchanges
         self._accounts = accounts
         self._timing = timing
@@ -85,7 +92,7 @@ class AccountDesk:
                     retry_after=left,
                 )
         desk.compared_at = now
-        self._reconciler.resync(account_id)
+        self._resync(account_id)
 
     async def _exchange(self, user_id: UserId, account_id: AccountId) -> AccountExchange:
         state = self._portfolio.accounts.get(account_id)
@@ -144,13 +151,13 @@ class AccountDesk:
         }
         wanted = by_bucket.keys() | {b for b in recorded if b.category not in unread}
         for bucket in sorted(wanted):
-            row = by_bucket.get(bucket)
+            holding = by_bucket.get(bucket)
             yield HoldingView(
                 bucket=bucket,
-                total=ZERO if row is None else row.signed,
+                total=ZERO if holding is None else holding.signed,
                 tracked=tracked.get(bucket, ZERO),
                 unassigned=unassigned.get(bucket, ZERO),
-                entry_price=None if row is None else row.entry_price,
+                entry_price=None if holding is None else holding.entry_price,
                 price=prices.get((bucket.category, bucket.symbol)),
             )
 
@@ -176,7 +183,7 @@ class AccountDesk:
         return {
             (leg.component.category, place_of(account_id, leg.component).symbol): leg.price
             for position in self._portfolio.of_account(account_id)
-            for leg in self._board.live_view(position.id).legs
+            for leg in self._live_view(position.id).legs
             if leg.price is not None
         }
 

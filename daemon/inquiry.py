@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from .board import Board
 from .domain.errors import InvalidInput, NotFound
 from .domain.history import PnlPoint
 from .domain.model import PositionId, UserId
 from .domain.ports import Evidence
+from .domain.services import Board
 from .domain.views import PositionDetail, PositionView
 
 # More points than a screen has columns tell nobody anything.

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
-from .board import Board
 from .bucket_locks import BucketLocks
 from .domain import resolving
 from .domain.buckets import SymbolKey
@@ -26,42 +26,48 @@ from .domain.portfolio import Portfolio
 from .domain.ports import Positions
 from .domain.records import PositionEdit
 from .domain.resolving import ResolveAction
+from .domain.services import Board
 from .domain.verdict import Reading, symbol_of
 from .domain.views import PositionView
-from .position_reconciler import PositionReconciler
 from .timing import Timing
 from .together import together
-from .tracker import Tracker
 
 Readings = Mapping[SymbolKey, Reading]
 ReadNow = Callable[[AccountId, frozenset[SymbolKey]], Awaitable[Readings]]
+SettleNow = Callable[[frozenset[SymbolKey], Readings], Awaitable[None]]
 
 # A close holds its locks for as long as Bybit takes; a person at a button does not wait for that.
 _PATIENCE: Final = 5.0
 
 
 class Resolver:
-    """Implements services.Resolver. `read_now` asks Bybit for symbols, ahead of ordinary reads."""
+    """Implements services.Resolver.
+
+    `read_now` asks Bybit for symbols, ahead of ordinary reads; `settle_now` compares with such
+    readings at once; `put` shows a position as it was just stored.
+    """
 
     def __init__(
         self,
         positions: Positions,
         portfolio: Portfolio,
         board: Board,
-        tracker: Tracker,
-        reconciler: PositionReconciler,
         locks: BucketLocks,
-        read_now: ReadNow,
         timing: Timing,
+        read_now: ReadNow,
+        settle_now: SettleNow,
+        put: Callable[[Position], None],
+        fee_tolerance: Decimal,
     ) -> None:
         self._positions = positions
         self._portfolio = portfolio
         self._board = board
-        self._tracker = tracker
-        self._reconciler = reconciler
         self._locks = locks
-        self._read_now = read_now
         self._timing = timing
+        self._read_now = read_now
+        self._settle_now = settle_now
+        self._put = put
+        self._fee_tolerance = fee_tolerance
 
     async def resolve(
         self,
@@ -89,12 +95,13 @@ class Resolver:
                 readings,
                 actor=user_id,
                 at=self._timing.now(),
+                fee_tolerance=self._fee_tolerance,
             )
             touched = await self._positions.resolve(resolution)
             self._portfolio.unassigned = await self._positions.unassigned()
             for one in touched:
-                self._tracker.put(one)
-            await self._reconciler.settle_now(symbols, readings)
+                self._put(one)
+            await self._settle_now(symbols, readings)
         return await self._view(user_id, position_id)
 
     async def edit(
@@ -106,7 +113,7 @@ class Resolver:
         if known is not None:
             # The labels alone: a close may have stored more since this row was read.
             labels = replace(known, name=stored.name, note=stored.note, tags=stored.tags)
-            self._tracker.put(labels)
+            self._put(labels)
         return await self._view(user_id, position_id)
 
     # --- what stands in the way -------------------------------------------------------------
