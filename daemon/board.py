@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 from .domain.book import Book, LegValue, Valuation
+from .domain.buckets import position_idx_for
+from .domain.deviations import DeviationRow
+from .domain.history import PnlPoint
 from .domain.model import (
     ZERO,
     AccountId,
     Category,
-    ComponentId,
+    Component,
     Environment,
     InstrumentKey,
     Position,
     PositionId,
     PositionStatus,
+    Side,
     UserId,
     Verdict,
 )
@@ -24,9 +28,10 @@ from .domain.orders import CloseRequest
 from .domain.pnl import price_basis
 from .domain.portfolio import NOT_COMPARED, Portfolio
 from .domain.ports import Closes, Positions
+from .domain.rates import BookedSums, booked_sums, currency_of
 from .domain.records import PnlWrite
 from .domain.services import Readiness
-from .domain.verdict import PositionSync
+from .domain.verdict import PositionSync, symbol_of
 from .domain.views import FeedState, LegView, PositionView
 from .timing import Timing
 
@@ -38,7 +43,7 @@ _CLOSED_AT_MOST: Final = 200
 _VERDICT_AGES: Final = timedelta(minutes=11)
 _NOT_LOADED: Final = "recorded just now, not loaded yet"
 _NO_SYNC: Final = PositionSync(Verdict.UNVERIFIED, None, None, {})
-_NO_VALUE: Final = LegValue(None, None, None)
+_LOOKING: Final = "looking for the cause"
 
 
 class Board:
@@ -58,6 +63,7 @@ class Board:
         self._closes = closes
         self._timing = timing
         self._markets: dict[tuple[Environment, Category], str | None] = {}
+        self._troubles: dict[Environment, str] = {}
         self.store_trouble: str | None = "the database has not been reached yet"
         self.leads = False
         self.trading_paused = False
@@ -105,15 +111,25 @@ class Board:
         """KeyError for a position that is not open."""
         position = self._portfolio.positions[position_id]
         sync = self._aged(self._portfolio.syncs.get(position_id, NOT_COMPARED))
-        value = self._book.value(position_id)
+        value = self._book.value(position_id, self._timing.now())
         return self._assemble(position, sync, value)
 
     def pnl_writes(self) -> list[PnlWrite]:
         """What the sweep stores: every open position's P&L as of now."""
         now = self._timing.now()
         return [
-            PnlWrite(position_id, self._book.value(position_id).pnl, now)
+            PnlWrite(position_id, self._book.value(position_id, now).pnl, now)
             for position_id in self._portfolio.positions
+        ]
+
+    def pnl_points(self) -> list[PnlPoint]:
+        """A point of every open position that can be valued now."""
+        now = self._timing.now()
+        views = (self.live_view(position_id) for position_id in self._portfolio.positions)
+        return [
+            PnlPoint(view.position.id, now, view.unrealized_pnl, view.net_pnl, view.pnl_currency)
+            for view in views
+            if view.unrealized_pnl is not None
         ]
 
     def _aged(self, sync: PositionSync) -> PositionSync:
@@ -125,61 +141,112 @@ class Board:
         )
 
     def _assemble(self, position: Position, sync: PositionSync, value: Valuation) -> PositionView:
+        deviations = self._deviations(position)
+        booked = self._booked(position, value.currency)
         return PositionView(
             position=position,
-            legs=_legs(position, sync, value.legs),
+            legs=tuple(_leg(c, sync, value.legs[c.id]) for c in position.components),
             verdict=sync.verdict,
-            verdict_reason=sync.reason,
+            verdict_reason=_reason(sync, deviations),
             unrealized_pnl=value.pnl,
             pnl_currency=value.currency,
             pnl_at=value.at,
             pnl_incomplete=value.incomplete,
             verified_at=position.verified_at,
             last_close=self._portfolio.last_closes.get(position.id),
+            fees=booked.fees,
+            funding=booked.funding,
+            realized_pnl=booked.realized_pnl,
+            booked_incomplete=booked.incomplete,
+            deviations=deviations,
+        )
+
+    def _deviations(self, position: Position) -> tuple[DeviationRow, ...]:
+        """The open deviations of the buckets in which the position has something open."""
+        rows = self._portfolio.deviations
+        if not rows:
+            return ()
+        found: dict[int, DeviationRow] = {}
+        for component in position.components:
+            symbol = symbol_of(position, component)
+            if not component.open:
+                continue
+            reading = self._portfolio.readings.get(symbol)
+            if reading is not None and reading.holdings:
+                indices = (position_idx_for(component.side, reading.holdings),)
+            else:
+                # Not read since the start: what is on record of either mode is of this side.
+                indices = (0, 1 if component.side is Side.BUY else 2)
+            for idx in indices:
+                if (row := rows.get(symbol.bucket(idx))) is not None:
+                    found[row.id] = row
+        return tuple(sorted(found.values(), key=lambda row: (row.first_seen, row.id)))
+
+    def _booked(self, position: Position, currency: str) -> BookedSums:
+        environment = position.environment
+        return booked_sums(
+            position.booked, currency, lambda coin: self._book.dollar_price(environment, coin)
         )
 
     def _stored_view(self, position: Position, last: CloseRequest | None) -> PositionView:
         """A position that is not in memory: closed, so that nothing floats, or not loaded yet."""
         is_closed = position.status is PositionStatus.CLOSED
+        currency = self._currency(position)
+        booked = self._booked(position, currency)
         return PositionView(
             position=position,
-            legs=_legs(position, _NO_SYNC, {}),
+            legs=tuple(
+                _leg(c, _NO_SYNC, LegValue(None, None, None, self._coin(position, c)))
+                for c in position.components
+            ),
             verdict=Verdict.IN_SYNC if is_closed else Verdict.UNVERIFIED,
             verdict_reason=None if is_closed else _NOT_LOADED,
             unrealized_pnl=ZERO if is_closed else None,
-            pnl_currency=self._currency(position),
+            pnl_currency=currency,
             pnl_at=position.closed_at,
             pnl_incomplete=None if is_closed else _NOT_LOADED,
             verified_at=position.verified_at,
             last_close=last,
+            fees=booked.fees,
+            funding=booked.funding,
+            realized_pnl=booked.realized_pnl,
+            booked_incomplete=booked.incomplete,
+        )
+
+    def _coin(self, position: Position, component: Component) -> str | None:
+        return self._book.settle_coin(
+            InstrumentKey(position.environment, component.category, component.symbol)
         )
 
     def _currency(self, position: Position) -> str:
-        coins = {
-            self._book.settle_coin(InstrumentKey(position.environment, c.category, c.symbol))
-            for c in position.components
-        }
-        coin = coins.pop() if len(coins) == 1 else None
-        return coin or "USD"
+        """As in the book, or from what was booked where instruments are not known (any more).
+
+        Realized P&L and funding are booked in the coin that a leg settles in; fees may not be.
+        """
+        coins = {self._coin(position, component) for component in position.components}
+        if None in coins:
+            settled = {b.coin for b in position.booked if b.realized_pnl or b.funding}
+            coins = settled | (coins - {None})
+        return currency_of(coins)
 
     # --- feeds and readiness ----------------------------------------------------------------
 
     def forget_markets(self) -> None:
         """Streams are about to be opened anew, and only those that are needed then."""
         self._markets.clear()
+        self._troubles.clear()
 
     def market_up(self, environment: Environment, category: Category) -> None:
         self._markets[environment, category] = None
+        self._troubles.pop(environment, None)
 
     def market_down(self, environment: Environment, category: Category, reason: str) -> None:
         self._markets[environment, category] = reason
 
     def market_trouble(self, environment: Environment, reason: str) -> None:
         """Instruments could not be read: the exchange is not reachable."""
-        for market in self._markets:
-            if market[0] is environment and self._markets[market] is None:
-                return
-        self._markets.setdefault((environment, Category.LINEAR), reason)
+        if not any(env is environment and why is None for (env, _), why in self._markets.items()):
+            self._troubles[environment] = reason
 
     def feed_state(self, user_id: UserId) -> FeedState:
         mine = [s for s in self._portfolio.accounts.values() if s.account.user_id == user_id]
@@ -187,7 +254,7 @@ class Board:
         public = [why is None for market, why in self._markets.items() if market[0] in environments]
         private = [s.stream_up for s in mine]
         return FeedState(
-            "live" if all(public) else "down",
+            "live" if all(public) and not environments & self._troubles.keys() else "down",
             "live" if all(private) else "down",
             self.sweep_at(),
             self.trading_paused,
@@ -201,6 +268,10 @@ class Board:
         for (environment, category), why in self._markets.items():
             if why is not None:
                 yield f"prices of {environment} {category}: {why}"
+        for environment in self._troubles.keys() - {
+            environment for environment, _ in self._markets
+        }:
+            yield f"prices of {environment}: {self._troubles[environment]}"
         accounts = list(self._portfolio.accounts.values())
         for state in accounts:
             if not state.stream_up:
@@ -227,22 +298,25 @@ class Board:
         return Readiness(tuple(reasons))
 
 
-def _legs(
-    position: Position, sync: PositionSync, values: Mapping[ComponentId, LegValue]
-) -> tuple[LegView, ...]:
-    views = []
-    for component in position.components:
-        value = values.get(component.id, _NO_VALUE)
-        leg = sync.legs.get(component.id)
-        views.append(
-            LegView(
-                component,
-                value.price,
-                price_basis(component.category),
-                value.at,
-                value.pnl,
-                leg.actual if leg else None,
-                leg.difference if leg else None,
-            )
-        )
-    return tuple(views)
+def _leg(component: Component, sync: PositionSync, value: LegValue) -> LegView:
+    leg = sync.legs.get(component.id)
+    return LegView(
+        component,
+        value.price,
+        price_basis(component.category),
+        value.at,
+        value.pnl,
+        leg.actual if leg else None,
+        leg.difference if leg else None,
+        value.currency,
+        leg.note if leg else None,
+        leg.deviates if leg else False,
+    )
+
+
+def _reason(sync: PositionSync, deviations: tuple[DeviationRow, ...]) -> str | None:
+    """Why the verdict is what it is; for ALTERED the causes, which may take a while to find."""
+    if sync.verdict is not Verdict.ALTERED:
+        return sync.reason
+    texts = dict.fromkeys(row.cause.text if row.cause else _LOOKING for row in deviations)
+    return "; ".join(texts) or _LOOKING
