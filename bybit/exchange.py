@@ -165,7 +165,7 @@ class BybitAccount:
             detail = "the signature expired before it was sent"
             return NotExecuted(outcomes.CLOCK_CODE, detail, rest.clock.now())
         budget = rest.order_budget(self._signer, signed.order.category.value)
-        wait = max(rest.pause_left, rest.room_in(budget, urgent=True))
+        wait = max(rest.pause_left, rest.room_in(budget))
         if wait > 0:
             return NotExecuted(
                 outcomes.RATE_CODE, "our own rate limit leaves no room", rest.retry_at(wait)

@@ -7,29 +7,35 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, assert_never
 
 import aiohttp
 
 from ..daemon.domain.errors import ExchangeRefused, InvalidInput
 from ..daemon.domain.model import Account, Category, Credentials, Environment, Instrument
 from . import translate, vocab
+from .account_feed import BybitAccountFeed
 from .clock import ServerClock
 from .exchange import BybitAccount
-from .feed import BybitAccountFeed, BybitMarketFeed, StreamTools
 from .fields import Raw, WireError
 from .limits import AddressGate
+from .market_feed import BybitMarketFeed
 from .oddities import Oddities
 from .outcomes import PARAMETER_CODE
 from .reconnect import Persistence
 from .rest import Patience, Query, RestClient, unreadable
 from .signing import Signer
+from .streaming import StreamTools
+from .turns import Doors, Turnstile
 from .vocab import Hosts
 from .wire_market import read_instrument
 
 _INSTRUMENTS_PAGE: Final = "1000"
-# Bybit lists only what trades unless asked: a delisting symbol would vanish from under a leg.
-_DELISTING: Final = vocab.InstrumentStatus.DELIVERING
+# Bybit lists only what trades unless asked: a delisting symbol would vanish from under a leg. The
+# closed options are left out of the long list, where each day adds hundreds: ask them by symbol.
+_GONE: Final = (vocab.InstrumentStatus.DELIVERING, vocab.InstrumentStatus.CLOSED)
+# The coins that Bybit lists options on; it names them nowhere, so others are learnt from symbols.
+_OPTION_COINS: Final = ("BTC", "ETH", "SOL", "XRP", "DOGE", "MNT")
 _OTHER_STATUSES: Final = (
     vocab.InstrumentStatus.DELIVERING,
     vocab.InstrumentStatus.PRE_LAUNCH,
@@ -69,11 +75,15 @@ class BybitGateway:
         self._monotonic = monotonic
         self._sleep = sleep
         self._patience = patience or Patience()
-        self._tools = StreamTools(self.oddities, monotonic, sleep, persistence or Persistence())
+        doors = Doors(monotonic, sleep)
+        self._tools = StreamTools(
+            self.oddities, doors, monotonic, sleep, persistence or Persistence()
+        )
         # Bybit counts our address over all its hosts; a local exchange counts for itself.
-        self._bybit_gate = AddressGate(monotonic)
-        self._paper_gate = AddressGate(monotonic)
+        self._bybit_turns = Turnstile(AddressGate(monotonic), monotonic, sleep)
+        self._paper_turns = Turnstile(AddressGate(monotonic), monotonic, sleep)
         self._clients: dict[Environment, RestClient] = {}
+        self._option_coins = set(_OPTION_COINS)
 
     def account(self, account: Account, credentials: Credentials) -> BybitAccount:
         return BybitAccount(self.client(account.environment), Signer(credentials))
@@ -97,12 +107,11 @@ class BybitGateway:
     def client(self, environment: Environment) -> RestClient:
         """The environment's REST client: one, so that clock and limits are shared."""
         if environment not in self._clients:
-            is_paper = environment is Environment.PAPER
             self._clients[environment] = RestClient(
                 self._http,
                 self._hosts_of(environment).rest,
                 clock=ServerClock(self._utcnow, self._monotonic),
-                gate=self._paper_gate if is_paper else self._bybit_gate,
+                turns=self._turns_of(environment),
                 oddities=self.oddities,
                 monotonic=self._monotonic,
                 sleep=self._sleep,
@@ -111,8 +120,10 @@ class BybitGateway:
         return self._clients[environment]
 
     def ban_left(self, environment: Environment) -> float:
-        gate = self._paper_gate if environment is Environment.PAPER else self._bybit_gate
-        return gate.pause_left
+        return self._turns_of(environment).pause_left
+
+    def _turns_of(self, environment: Environment) -> Turnstile:
+        return self._paper_turns if environment is Environment.PAPER else self._bybit_turns
 
     def _hosts_of(self, environment: Environment) -> Hosts:
         try:
@@ -131,15 +142,12 @@ class BybitGateway:
         client = self.client(environment)
         if symbol is not None:
             return await self._one_instrument(client, environment, category, symbol)
-        if category is Category.OPTION:
-            # Without a coin Bybit lists BTC options only.
-            raise InvalidInput("option-instruments", "options are listed by symbol")
-        query = _query(category)
-        raw = await client.pages(vocab.Path.INSTRUMENTS, query)
-        if category is not Category.SPOT:
-            raw += await client.pages(
-                vocab.Path.INSTRUMENTS, [*query, ("status", _DELISTING.value)]
-            )
+        raw: list[Raw] = []
+        for query in self._lists_of(category):
+            if category is Category.OPTION:
+                raw += await self._listed(client, query)
+            else:
+                raw += await client.pages(vocab.Path.INSTRUMENTS, query)
         found: dict[str, Instrument] = {}
         for row in raw:
             try:
@@ -147,26 +155,47 @@ class BybitGateway:
             except WireError as error:
                 self.oddities.note("instrument that cannot be read", str(error))
                 continue
-            found[instrument.key.symbol] = instrument
+            found.setdefault(instrument.key.symbol, instrument)
         return list(found.values())
+
+    def _lists_of(self, category: Category) -> list[Query]:
+        """What to ask for all of a category.
+
+        What trades comes first: a contract that ends meanwhile is then in two lists, not in none.
+        """
+        query = _query(category)
+        match category:
+            case Category.SPOT:
+                return [query]
+            case Category.LINEAR | Category.INVERSE:
+                return [query, *([*query, ("status", status.value)] for status in _GONE)]
+            case Category.OPTION:
+                # Without a coin Bybit lists BTC options only.
+                return [[*query, ("baseCoin", coin)] for coin in sorted(self._option_coins)]
+            case _:
+                assert_never(category)
+
+    async def _listed(self, client: RestClient, query: Query) -> list[Raw]:
+        try:
+            return await client.pages(vocab.Path.INSTRUMENTS, query)
+        except ExchangeRefused as refusal:
+            # "symbol invalid", or a coin without options: how some categories say "none".
+            if refusal.ret_code != PARAMETER_CODE:
+                raise
+            return []
 
     async def _one_instrument(
         self, client: RestClient, environment: Environment, category: Category, symbol: str
     ) -> list[Instrument]:
         query = [*_query(category), ("symbol", symbol)]
         if category is Category.OPTION:
-            query.append(("baseCoin", symbol.partition("-")[0]))
+            coin = symbol.partition("-")[0]
+            query.append(("baseCoin", coin))
         asked: list[Query] = [query]
         if category is not Category.SPOT:
             asked += [[*query, ("status", status.value)] for status in _OTHER_STATUSES]
         for one in asked:
-            try:
-                raw = await client.pages(vocab.Path.INSTRUMENTS, one)
-            except ExchangeRefused as refusal:
-                # "symbol invalid" is how some categories say that there is none.
-                if refusal.ret_code != PARAMETER_CODE:
-                    raise
-                continue
+            raw = await self._listed(client, one)
             try:
                 found = [
                     _instrument(row, environment, category)
@@ -176,6 +205,8 @@ class BybitGateway:
             except WireError as error:
                 raise unreadable(vocab.Path.INSTRUMENTS, error) from error
             if found:
+                if category is Category.OPTION:
+                    self._option_coins.add(coin)
                 return found[:1]
         return []
 
@@ -197,7 +228,9 @@ async def open_gateway(
 ) -> AsyncIterator[BybitGateway]:
     """A gateway with an HTTP session of its own; `overrides` replace Bybit's hosts."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(keepalive_timeout=_KEEP_ALIVE),
+        # Without a limit of its own: an order must not wait in it behind the reads under way, and
+        # how many those may be is settled before.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "positiond"},
     ) as http:

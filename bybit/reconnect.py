@@ -41,14 +41,19 @@ class Persistence:
 async def hold_for_ever(
     hold: Callable[[], Awaitable[None]],
     *,
+    admit: Callable[[], Awaitable[None]],
     persistence: Persistence,
     monotonic: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
     jitter: random.Random,
 ) -> NoReturn:
-    """Run `hold`, which ends only by StreamCut, again and again; other errors pass through."""
+    """Run `hold`, which ends only by StreamCut, again and again; other errors pass through.
+
+    Each attempt waits for `admit`; that wait does not count as a stream that held.
+    """
 
     async def until_cut() -> None:
+        await admit()
         started = monotonic()
         try:
             await hold()

@@ -28,19 +28,18 @@ from ..daemon.domain.errors import (
 from . import outcomes, vocab
 from .clock import ClockReading, ServerClock
 from .fields import Raw, WireError, rows
-from .limits import AddressGate, Budgets, EndpointBudget
+from .limits import Budgets, EndpointBudget
 from .oddities import Oddities
 from .outcomes import Meaning
 from .reply import FORBIDDEN, Reply, TransportFault, read_bounded, read_reply
 from .signing import Signer
+from .turns import NoRoom, Turnstile
 from .wire_market import read_server_time
 
 _log = structlog.get_logger(__name__)
 
 _MOST_PAGES = 1000
 _CLOCK_SAMPLES = 3
-# Ordinary reads wait this long for room in a budget, then say that Bybit is busy.
-_LONGEST_WAIT = 5.0
 
 Query = Sequence[tuple[str, str]]
 
@@ -75,7 +74,7 @@ class RestClient:
         base_url: str,
         *,
         clock: ServerClock,
-        gate: AddressGate,
+        turns: Turnstile,
         oddities: Oddities,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
@@ -85,7 +84,7 @@ class RestClient:
         self.oddities = oddities
         self._http = http
         self._base_url = base_url
-        self._gate = gate
+        self._turns = turns
         self._budgets = Budgets()
         self._measuring = asyncio.Lock()
         self._monotonic = monotonic
@@ -121,30 +120,48 @@ class RestClient:
 
     async def _get_once(self, path: str, query: Query, signer: Signer | None, urgent: bool) -> Raw:
         budget = self._budget_of(path, query, signer)
-        await self._wait_for_room(budget, urgent)
         # Cursors arrive percent-encoded already and go back as they came.
         tail = "&".join(
             f"{name}={value if name == 'cursor' else quote(value, safe='')}"
             for name, value in query
         )
-        headers: Mapping[str, str] = {}
-        if signer is not None:
-            if not self.clock.is_measured:
-                await self.measure_clock()
-            headers = signer.headers(tail.encode(), self.clock.now_ms())
         url = f"{self._base_url}{path}?{tail}" if tail else f"{self._base_url}{path}"
+        if signer is not None and not self.clock.is_measured:
+            await self.measure_clock()
+
+        def headers() -> Mapping[str, str]:
+            # Made when its turn has come: a signature does not outlive a wait in line.
+            return signer.headers(tail.encode(), self.clock.now_ms()) if signer else {}
+
         try:
-            reply = await self._exchange("GET", url, None, headers, budget, self._patience.read)
+            reply = await self._in_turn(url, headers, budget, urgent=urgent)
         except TransportFault as fault:
             raise _TryAgain(self._unreachable(fault.detail)) from fault
         return await self._result_of(reply, budget)
+
+    async def _in_turn(
+        self,
+        url: str,
+        headers: Callable[[], Mapping[str, str]],
+        budget: EndpointBudget | None,
+        *,
+        urgent: bool,
+    ) -> Reply:
+        """Read once there is room; ExchangeBusy if there is none."""
+        try:
+            async with self._turns.passage(budget, urgent=urgent):
+                return await self._exchange(
+                    "GET", url, None, headers(), budget, self._patience.read
+                )
+        except NoRoom as full:
+            raise self._busy(full.wait, full.said) from full
 
     async def _result_of(self, reply: Reply, budget: EndpointBudget | None) -> Raw:
         meaning = reply.meaning
         if meaning is Meaning.ACCEPTED:
             return reply.result
         if reply.status == FORBIDDEN:
-            raise self._busy(self._gate.pause_left, reply.said)
+            raise self._busy(self._turns.pause_left, reply.said)
         if meaning is Meaning.WAIT:
             wait = self.wait_after(reply, budget)
             raise _TryAgain(self._busy(wait, reply.said), wait)
@@ -190,7 +207,7 @@ class RestClient:
         self, path: str, body: bytes, headers: Mapping[str, str], budget: EndpointBudget
     ) -> Reply:
         """Send once. TransportFault where no whole answer came; no other failure."""
-        wait = max(self._gate.pause_left, self.room_in(budget, urgent=True))
+        wait = self._turns.take_now(budget)
         if wait > 0:
             raise TransportFault(f"rate limit: {wait:.1f} s to wait", never_left=True)
         typed = {**headers, "Content-Type": "application/json"}
@@ -200,9 +217,9 @@ class RestClient:
     def order_budget(self, signer: Signer, category: str) -> EndpointBudget:
         return self._budgets.of(signer.key, vocab.Path.ORDER_CREATE, category)
 
-    def room_in(self, budget: EndpointBudget, *, urgent: bool) -> float:
-        """Seconds until one more call fits into both budgets."""
-        return max(budget.wait(self._monotonic(), urgent=urgent), self._gate.wait(urgent=urgent))
+    def room_in(self, budget: EndpointBudget) -> float:
+        """Seconds until one more order fits into both budgets."""
+        return self._turns.room_in(budget)
 
     def retry_at(self, seconds: float) -> datetime:
         """A moment (server time) that many seconds from now."""
@@ -211,7 +228,7 @@ class RestClient:
     @property
     def pause_left(self) -> float:
         """Seconds that the whole address is still banned for."""
-        return self._gate.pause_left
+        return self._turns.pause_left
 
     # --- the clock -----------------------------------------------------------------------
 
@@ -231,10 +248,13 @@ class RestClient:
         report("measured Bybit's clock", ahead_of_ours_s=round(offset, 3))
 
     async def _read_clock(self) -> ClockReading:
-        asked = self._monotonic()
         url = f"{self._base_url}{vocab.Path.TIME}"
         try:
-            reply = await self._exchange("GET", url, None, {}, None, self._patience.read)
+            async with self._turns.passage(None, urgent=True):
+                asked = self._monotonic()
+                reply = await self._exchange("GET", url, None, {}, None, self._patience.read)
+        except NoRoom as full:
+            raise self._busy(full.wait, full.said) from full
         except TransportFault as fault:
             raise self._unreachable(fault.detail) from fault
         if reply.meaning is not Meaning.ACCEPTED:
@@ -257,9 +277,6 @@ class RestClient:
         timeout: float,
     ) -> Reply:
         asked = self._monotonic()
-        self._gate.stamp()
-        if budget is not None:
-            budget.stamp(asked)
         try:
             async with self._http.request(
                 method,
@@ -283,8 +300,8 @@ class RestClient:
 
     def _learn(self, reply: Reply, budget: EndpointBudget | None) -> None:
         if reply.status == FORBIDDEN:
-            self._gate.pause()
-            _log.error("Bybit bans our address for a while", pause_s=self._gate.pause_left)
+            self._turns.pause()
+            _log.error("Bybit bans our address for a while", pause_s=self._turns.pause_left)
         if budget is None:
             return
         now = self._monotonic()
@@ -300,7 +317,7 @@ class RestClient:
     def wait_after(self, reply: Reply, budget: EndpointBudget | None) -> float:
         """Seconds to wait after a reply whose meaning is WAIT."""
         if reply.status == FORBIDDEN:
-            return self._gate.pause_left
+            return self._turns.pause_left
         known = 0.0 if budget is None else budget.wait(self._monotonic(), urgent=True)
         return known or outcomes.wait_after(reply.number)
 
@@ -308,21 +325,6 @@ class RestClient:
         if signer is None:
             return None
         return self._budgets.of(signer.key, path, dict(query).get("category", ""))
-
-    async def _wait_for_room(self, budget: EndpointBudget | None, urgent: bool) -> None:
-        waited = 0.0
-        while True:
-            if self._gate.pause_left > 0:
-                raise self._busy(self._gate.pause_left, "our address is banned for a while")
-            wait = self._gate.wait(urgent=urgent)
-            if budget is not None:
-                wait = max(wait, budget.wait(self._monotonic(), urgent=urgent))
-            if wait <= 0:
-                return
-            if waited + wait > _LONGEST_WAIT * 2:
-                raise self._busy(wait, "the rate limit leaves no room")
-            waited += wait
-            await self._sleep(wait)
 
     def _busy(self, wait: float, said: str) -> ExchangeBusy:
         return ExchangeBusy(

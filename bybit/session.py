@@ -4,8 +4,9 @@ The rules that it keeps:
 
 1. A private stream subscribes only after Bybit acknowledged the authentication.
 2. What is wanted and what was asked for are compared on every change; only differences go out.
-3. One bad topic fails a whole request: its topics are then asked for one by one, and the bad
-   ones are reported and left alone until the next connection.
+3. One bad topic fails a whole request. Where the answer names it, the others are asked for once
+   more; where it does not, each half is. A bad topic is reported, and left alone until the next
+   connection.
 4. `Ready` comes once, when everything wanted at the start is acknowledged.
 5. A frame that cannot be understood is counted and reported once per kind; it ends nothing.
 6. Text pings every 20 s; a stream that answers nothing within a deadline is dead. Silence of a
@@ -78,6 +79,11 @@ class _Asked:
     op: vocab.Op
     topics: tuple[str, ...]
     at: float
+
+
+def length_of(topic: str) -> int:
+    """What a topic takes of a connection's room: itself, its quotes and a comma."""
+    return len(topic) + 3
 
 
 def topics_per_request(category: vocab.Category | None) -> int:
@@ -204,16 +210,24 @@ class StreamSession:
     def _on_refusal(self, asked: _Asked, reply: TopicsReply, now: float) -> list[SessionEvent]:
         if "already subscribed" in reply.message.lower():
             return []
-        # Options tell which topics failed; the others of the request were taken.
         failed = tuple(topic for topic in asked.topics if topic in reply.failed_topics)
-        failed = failed or asked.topics
-        if len(asked.topics) == 1 or reply.failed_topics:
-            self._requested.difference_update(failed)
-            self._bad.update(failed)
-            return [TopicRefused(topic, reply.message) for topic in failed]
-        for topic in asked.topics:
-            self._send(vocab.Op.SUBSCRIBE, (topic,), now)
-        return []
+        if failed:
+            # Options: the others of the request were taken.
+            return self._give_up(failed, reply.message)
+        if len(asked.topics) == 1:
+            return self._give_up(asked.topics, reply.message)
+        named = tuple(topic for topic in asked.topics if reply.message.endswith(f"topic:{topic}"))
+        others = tuple(topic for topic in asked.topics if topic not in named)
+        half = len(others) if named else len(others) // 2
+        for part in (others[:half], others[half:]):
+            if part:
+                self._send(vocab.Op.SUBSCRIBE, part, now)
+        return self._give_up(named, reply.message)
+
+    def _give_up(self, topics: tuple[str, ...], reason: str) -> list[SessionEvent]:
+        self._requested.difference_update(topics)
+        self._bad.update(topics)
+        return [TopicRefused(topic, reason) for topic in topics]
 
     def _answered(self, reply: TopicsReply) -> _Asked | None:
         if reply.request_id in self._asked:
@@ -232,10 +246,10 @@ class StreamSession:
         self._requested.difference_update(gone)
         for chunk in _chunks(gone, self._chunk):
             self._send(vocab.Op.UNSUBSCRIBE, chunk, now)
-        room = MOST_CHARACTERS - sum(len(topic) + 3 for topic in self._requested)
+        room = MOST_CHARACTERS - sum(map(length_of, self._requested))
         new: list[str] = []
         for topic in sorted(self._wanted - self._requested - self._bad):
-            room -= len(topic) + 3
+            room -= length_of(topic)
             if room < 0:
                 self._bad.add(topic)
                 events.append(TopicRefused(topic, "the connection has no room for more topics"))

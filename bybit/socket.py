@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, NoReturn
@@ -18,15 +19,23 @@ _TICK: Final = 1.0
 _LARGEST_FRAME: Final = 4 * 1024 * 1024
 # Enough for a burst; beyond it Bybit's frames wait in the socket, not in our memory.
 _QUEUED_FRAMES: Final = 256
+# No name, or nobody there: the venue has seen nothing of it.
+_NEVER_ARRIVED: Final = (ConnectionRefusedError, socket.gaierror)
 
 
 class StreamCut(Exception):
-    """The stream ended, or never came up; `is_refusal` when trying again soon is pointless."""
+    """The stream ended, or never came up; `is_refusal` when trying again soon is pointless.
 
-    def __init__(self, reason: str, *, is_refusal: bool = False) -> None:
+    `never_arrived` only when surely no connection was made.
+    """
+
+    def __init__(
+        self, reason: str, *, is_refusal: bool = False, never_arrived: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.is_refusal = is_refusal
+        self.never_arrived = never_arrived
 
 
 @asynccontextmanager
@@ -49,7 +58,8 @@ async def open_socket(url: str) -> AsyncIterator[ClientConnection]:
         status = error.response.status_code
         raise StreamCut(f"HTTP {status} on connecting", is_refusal=status == 403) from error
     except (OSError, TimeoutError, WebSocketException) as error:
-        raise StreamCut(f"no connection: {type(error).__name__}") from error
+        never = isinstance(error, _NEVER_ARRIVED)
+        raise StreamCut(f"no connection: {type(error).__name__}", never_arrived=never) from error
     try:
         yield connection
     finally:

@@ -79,7 +79,8 @@ def read_frame(message: Raw) -> Frame:
     if message.get("type") == vocab.OPTION_COMMAND_REPLY:
         failed = texts(mapping_or_empty(message.get("data")), "failTopics")
         success = message.get("success") is True and not failed
-        return TopicsReply(success, text_or_empty(message, "req_id"), "", failed)
+        said = text_or_empty(message, "ret_msg")
+        return TopicsReply(success, text_or_empty(message, "req_id"), said, failed)
     op = text_or_empty(message, "op")
     if op == vocab.Op.AUTH:
         return _read_auth(message)

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from positiond.bybit.account_feed import BybitAccountFeed
 from positiond.bybit.exchange import BybitAccount
-from positiond.bybit.feed import BybitAccountFeed, BybitMarketFeed
 from positiond.bybit.gateway import BybitGateway, open_gateway
+from positiond.bybit.market_feed import BybitMarketFeed
 from positiond.bybit.paper.server import PaperAccount, PaperServer
 from positiond.bybit.rest import Patience
 from positiond.bybit.vocab import Hosts

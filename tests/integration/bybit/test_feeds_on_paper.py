@@ -84,7 +84,9 @@ class TestMarketFeed:
 
         feed = venue.market_feed
         feed.watch(frozenset({"BTCUSDT"}))
-        with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="fell over")):
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(RuntimeError, match="fell over"), flatten_subgroups=True
+        ):
             await feed.run(sink)
 
 

@@ -23,6 +23,7 @@ class Line:
         self.script = list(script)
         self.now = 0.0
         self.slept: list[float] = []
+        self.in_line = 0.0
 
     async def hold(self) -> None:
         if not self.script:
@@ -30,6 +31,9 @@ class Line:
         seconds, refused = self.script.pop(0)
         self.now += seconds
         raise StreamCut("cut", is_refusal=refused)
+
+    async def admit(self) -> None:
+        self.now += self.in_line
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -39,6 +43,7 @@ class Line:
         with pytest.raises(Finished):
             await hold_for_ever(
                 self.hold,
+                admit=self.admit,
                 persistence=persistence,
                 monotonic=lambda: self.now,
                 sleep=self.sleep,
@@ -56,6 +61,12 @@ async def test_a_stream_that_held_comes_back_at_once_but_jittered() -> None:
 
 async def test_one_that_never_comes_up_waits_its_backoff() -> None:
     assert await Line((0, False), (1, False)).run(QUIET) == [1, 1]
+
+
+async def test_a_wait_in_line_does_not_count_as_a_stream_that_held() -> None:
+    line = Line((0, False), (0, False))
+    line.in_line = 100.0
+    assert await line.run(QUIET) == [1, 1]
 
 
 async def test_a_refused_key_is_tried_again_slowly() -> None:
@@ -79,6 +90,7 @@ async def test_an_error_that_is_no_cut_passes_through() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         await hold_for_ever(
             fall,
+            admit=Line().admit,
             persistence=QUIET,
             monotonic=lambda: 0.0,
             sleep=Line().sleep,

@@ -153,26 +153,38 @@ class TestSubscriptions:
         sizes = [len(frame["args"]) for frame in talk.said()]  # type: ignore[arg-type]  # JSON
         assert sizes == [10, 10, 3]
 
-    def test_one_bad_topic_costs_the_others_nothing(self) -> None:
+    def test_a_bad_topic_that_is_named_costs_the_others_one_more_request(self) -> None:
         talk = Talk("tickers.A", "tickers.BAD", "tickers.C")
         (together,) = talk.said()
         refusal = "error:handler not found,topic:tickers.BAD"
-        assert talk.ack(together, success=False, ret_msg=refusal) == []
-        singles = talk.said()
-        assert [frame["args"] for frame in singles] == [
-            ["tickers.A"],
-            ["tickers.BAD"],
-            ["tickers.C"],
-        ]
-        events: list[SessionEvent] = []
-        for single in singles:
-            is_bad = single["args"] == ["tickers.BAD"]
-            events += talk.ack(single, success=not is_bad, ret_msg=refusal if is_bad else "")
-        assert events == [TopicRefused("tickers.BAD", refusal), Ready()]
+        refused = talk.ack(together, success=False, ret_msg=refusal)
+        assert refused == [TopicRefused("tickers.BAD", refusal)]
+        (others,) = talk.said()
+        assert others["args"] == ["tickers.A", "tickers.C"]
+        assert talk.ack(others) == [Ready()]
         assert talk.said() == [], "a refused topic is left alone"
         talk.session.want(frozenset({"tickers.A"}), 2.0)
         talk.session.want(frozenset({"tickers.A", "tickers.BAD"}), 3.0)
         assert ["tickers.BAD"] in [frame["args"] for frame in talk.said()]
+
+    @pytest.mark.parametrize("bad", [0, 3, 6])
+    def test_a_bad_topic_that_is_not_named_is_found_by_halves(self, bad: int) -> None:
+        topics = [f"tickers.S{n}" for n in range(7)]
+        talk = Talk(*topics)
+        asked, events, taken = talk.said(), [], set[str]()
+        requests = 0
+        while asked:
+            request = asked.pop(0)
+            requests += 1
+            names = request["args"]
+            assert isinstance(names, list)
+            is_good = topics[bad] not in names
+            taken |= set(names) if is_good else set()
+            events += talk.ack(request, success=is_good, ret_msg="" if is_good else "no")
+            asked += talk.said()
+        assert events == [TopicRefused(topics[bad], "no"), Ready()]
+        assert taken == set(topics) - {topics[bad]}
+        assert requests <= 7
 
     def test_a_topic_that_is_subscribed_already_is_no_fault(self) -> None:
         talk = Talk("tickers.A")

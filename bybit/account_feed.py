@@ -1,11 +1,9 @@
-"""The public and the private stream as feeds: whatever happens, they come back and say so."""
+"""The private stream as a feed: whatever happens, it comes back and says so."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import NoReturn, assert_never
 
 import structlog
@@ -17,17 +15,12 @@ from ..daemon.domain.events import (
     AccountSink,
     FillSeen,
     HoldingSeen,
-    MarketFeedDown,
-    MarketFeedUp,
-    MarketSink,
     OrderSeen,
 )
-from ..daemon.domain.model import AccountId, Category, Environment
+from ..daemon.domain.model import AccountId
 from . import translate, vocab
 from .clock import ServerClock
 from .fields import Raw, WireError
-from .oddities import Oddities
-from .reconnect import Persistence, hold_for_ever
 from .session import (
     AuthRefused,
     Dead,
@@ -36,19 +29,12 @@ from .session import (
     StreamSession,
     TopicRefused,
     Unreadable,
-    topics_per_request,
 )
 from .signing import Signer
 from .socket import StreamCut, converse, open_socket
+from .streaming import StreamTools, hold_stream
 from .wire_account import read_execution, read_order, read_position, read_wallet
-from .wire_stream import (
-    Pong,
-    PrivateFrame,
-    PrivateKind,
-    Push,
-    read_private_frame,
-    read_ticker_frame,
-)
+from .wire_stream import Pong, PrivateFrame, PrivateKind, Push, read_private_frame
 
 _log = structlog.get_logger(__name__)
 
@@ -64,109 +50,6 @@ _ACCOUNT_TOPICS = frozenset(
         vocab.PrivateTopic.WALLET,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StreamTools:
-    """What every stream of a gateway shares."""
-
-    oddities: Oddities
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    persistence: Persistence = field(default_factory=Persistence)
-    jitter: random.Random = field(default_factory=random.Random)
-
-
-class BybitMarketFeed:
-    """Tickers of one environment and category (a MarketFeed)."""
-
-    def __init__(
-        self, environment: Environment, category: Category, url: str, tools: StreamTools
-    ) -> None:
-        self._environment = environment
-        self._category = category
-        self._url = url
-        self._tools = tools
-        self._topics: frozenset[str] = frozenset()
-        self._session: StreamSession | None = None
-        self._deliver: Callable[[SessionEvent], None] | None = None
-        self._wake = asyncio.Event()
-
-    def watch(self, symbols: frozenset[str]) -> None:
-        self._topics = frozenset(f"{vocab.TICKERS_PREFIX}{symbol}" for symbol in symbols)
-        if self._session is None or self._deliver is None:
-            return
-        for event in self._session.want(self._topics, self._tools.monotonic()):
-            self._deliver(event)
-        self._wake.set()
-
-    async def run(self, sink: MarketSink) -> NoReturn:
-        async def hold() -> None:
-            try:
-                await self._hold(sink)
-            except StreamCut as cut:
-                _log.warning("public stream down", category=self._category, reason=cut.reason)
-                sink(MarketFeedDown(self._environment, self._category, cut.reason))
-                raise
-            finally:
-                self._session = self._deliver = None
-
-        tools = self._tools
-        await hold_for_ever(
-            hold,
-            persistence=tools.persistence,
-            monotonic=tools.monotonic,
-            sleep=tools.sleep,
-            jitter=tools.jitter,
-        )
-
-    async def _hold(self, sink: MarketSink) -> NoReturn:
-        async with open_socket(self._url) as connection:
-
-            def deliver(event: SessionEvent) -> None:
-                self._on_event(event, sink)
-
-            self._session = session = StreamSession(
-                topics=self._topics,
-                oddities=self._tools.oddities,
-                chunk=topics_per_request(vocab.Category(self._category.value)),
-            )
-            self._deliver = deliver
-            await converse(
-                connection,
-                session,
-                wake=self._wake,
-                monotonic=self._tools.monotonic,
-                deliver=deliver,
-            )
-
-    def _on_event(self, event: SessionEvent, sink: MarketSink) -> None:
-        match event:
-            case Push():
-                self._on_push(event, sink)
-            case Ready():
-                _log.info("public stream up", category=self._category)
-                sink(MarketFeedUp(self._environment, self._category))
-            case TopicRefused():
-                _log.error("topic refused", topic=event.topic, reason=event.reason)
-                self._tools.oddities.note(f"topic refused {event.topic}", event.reason)
-            case AuthRefused() | Dead():
-                raise StreamCut(event.reason)
-            case Pong() | Unreadable():
-                pass
-            case _:
-                assert_never(event)
-
-    def _on_push(self, push: Push, sink: MarketSink) -> None:
-        if push.topic not in self._topics:
-            # The last frames of a topic that was given up.
-            return
-        try:
-            frame = read_ticker_frame(push.message)
-        except WireError as error:
-            self._tools.oddities.note("ticker that cannot be read", f"{push.topic}: {error}")
-            return
-        sink(translate.price_tick(frame, self._environment, self._category))
 
 
 class BybitAccountFeed:
@@ -201,21 +84,14 @@ class BybitAccountFeed:
                 sink(AccountFeedDown(self._account_id, cut.reason))
                 raise
 
-        tools = self._tools
-        await hold_for_ever(
-            hold,
-            persistence=tools.persistence,
-            monotonic=tools.monotonic,
-            sleep=tools.sleep,
-            jitter=tools.jitter,
-        )
+        await hold_stream(self._url, hold, self._tools)
 
     async def _hold(self, sink: AccountSink) -> NoReturn:
         if not self._clock.is_measured:
             try:
                 await self._measure_clock()
             except PositiondError as error:
-                raise StreamCut(f"no server time: {error.detail}") from error
+                raise StreamCut(f"no server time: {error.detail}", never_arrived=True) from error
         async with open_socket(self._url) as connection:
 
             def deliver(event: SessionEvent) -> None:
