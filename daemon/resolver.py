@@ -38,6 +38,7 @@ SettleNow = Callable[[frozenset[SymbolKey], Readings], Awaitable[None]]
 
 # A close holds its locks for as long as Bybit takes; a person at a button does not wait for that.
 _PATIENCE: Final = 5.0
+_PAUSES: Final = (0.2, 0.5, 1.0, 0.0)
 
 
 class Resolver:
@@ -157,17 +158,18 @@ class Resolver:
             yield
 
     async def _read(self, account_id: AccountId, symbols: frozenset[SymbolKey]) -> Readings:
-        readings = await self._read_now(account_id, symbols)
-        for symbol in sorted(symbols):
-            reading = readings[symbol]
-            if reading.failure is None:
-                continue
-            why = f"{symbol.symbol} could not be read: {reading.failure}"
-            if reading.holdings:
-                # Bybit did answer, and contradicts itself.
-                raise Conflict("unverified", why)
-            raise ExchangeUnreachable("exchange-unreachable", why)
-        return readings
+        """Rows that are older than a fill, or contradict one another, are right in a moment."""
+        for pause in _PAUSES:
+            readings = await self._read_now(account_id, symbols)
+            failed = [s for s in sorted(symbols) if readings[s].failure is not None]
+            if not failed:
+                return readings
+            reading = readings[failed[0]]
+            why = f"{failed[0].symbol} could not be read: {reading.failure}"
+            if not reading.holdings:
+                raise ExchangeUnreachable("exchange-unreachable", why)
+            await self._timing.sleep(pause)
+        raise Conflict("unverified", why)
 
     async def _refuse_unless_known(self, symbols: frozenset[SymbolKey]) -> None:
         """Rows written straight into the tables may be newer than what is in memory."""
