@@ -155,7 +155,7 @@ def contradiction(rows: Iterable[Holding]) -> str | None:
     """Why one symbol's rows cannot all be true at once, or None.
 
     In one-way mode Bybit keeps a position in row 0, in hedge mode a long one in row 1 and a short
-    one in row 2 (Bybit V5: position/list `positionIdx`). A wallet's balance may be below zero.
+    one in row 2 (Bybit V5: position/list `positionIdx`).
     """
     told = tuple(rows)
     indices = [row.position_idx for row in told]
@@ -174,7 +174,7 @@ def contradiction(rows: Iterable[Holding]) -> str | None:
 def _absurdity(row: Holding) -> str | None:
     if row.side is None and row.size:
         return "Bybit gave a size without a side"
-    if row.size < 0 and row.category is not Category.SPOT:
+    if row.size < 0:
         return "Bybit gave a size below zero"
     if row.size and (row.position_idx, row.side) in ((1, Side.SELL), (2, Side.BUY)):
         return "Bybit gave a hedge row of the wrong side"
@@ -279,7 +279,7 @@ def _judge_position(
     if not position.components:
         return PositionSync(Verdict.UNVERIFIED, "no components are recorded yet", None, {})
     legs: dict[ComponentId, LegSync] = {}
-    doubts: dict[str, list[str]] = {}
+    doubts: dict[str, set[str]] = {}
     read_at: list[datetime] = []
     is_silent = False
     for component in position.components:
@@ -289,7 +289,7 @@ def _judge_position(
         reading = readings.get(symbol)
         why = doubt_of(component, reading)
         if reading is None or why:
-            doubts.setdefault(why or "not read yet", []).append(component.symbol)
+            doubts.setdefault(why or "not read yet", set()).add(component.symbol)
             continue
         bucket = buckets[symbol.bucket(position_idx_for(component.side, reading.holdings))]
         legs[component.id] = _leg(component, bucket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -21,10 +22,23 @@ from ...builders import (
     instrument,
     symbol_key,
 )
+from .places import balance, coin_key
 
+OPTION = "BTC-27MAR26-100000-C-USDT"
 LISTED = {
-    (Category.LINEAR, BTC): instrument(BTC, step="0.001"),
-    (Category.LINEAR, ETH): instrument(ETH, step="0.01"),
+    (i.key.category, i.key.symbol): i
+    for i in (
+        instrument(BTC, step="0.001"),
+        instrument(ETH, step="0.01"),
+        instrument("OLDUSDT", status="Closed"),
+        instrument("NEWUSDT", status="PreLaunch"),
+        instrument("LASTUSDT", status="Delivering"),
+        instrument("BTCUSD", step="1", category=Category.INVERSE),
+        instrument(OPTION, step="0.01", category=Category.OPTION),
+        instrument(BTC, step="0.000001", category=Category.SPOT),
+        replace(instrument("BTCUSDC", step="0.000001", category=Category.SPOT), base_coin="BTC"),
+        instrument(ETH, step="0.00001", category=Category.SPOT),
+    )
 }
 
 
@@ -50,6 +64,11 @@ def check(*legs: NewComponent) -> None:
         (leg("0.001"), leg("0.01", SHORT, ETH)),
         (leg(entry="0.00000001"),),
         (leg("123456789012345678901234567890.123"),),
+        (leg("0.000001", category=Category.SPOT), leg(side=SHORT)),
+        (leg(category=Category.SPOT), leg("0.00001", symbol=ETH, category=Category.SPOT)),
+        (leg("100", SHORT, "BTCUSD", category=Category.INVERSE),),
+        (leg("0.01", SHORT, OPTION, category=Category.OPTION),),
+        (leg(symbol="LASTUSDT"),),
     ],
 )
 def test_legs_that_can_be_traded_are_taken(legs: tuple[NewComponent, ...]) -> None:
@@ -61,9 +80,35 @@ def test_legs_that_can_be_traded_are_taken(legs: tuple[NewComponent, ...]) -> No
     [
         ((), "no-components", "components"),
         ((leg(), leg("2", SHORT)), "duplicate-component", "components[1].symbol"),
-        ((leg(category=Category.SPOT),), "wrong-category", "components[0].category"),
-        ((leg(category=Category.INVERSE),), "wrong-category", "components[0].category"),
-        ((leg(category=Category.OPTION),), "wrong-category", "components[0].category"),
+        ((leg(side=SHORT, category=Category.SPOT),), "spot-short", "components[0].side"),
+        ((leg(), leg("1", SHORT, "?", category=Category.SPOT)), "spot-short", "components[1].side"),
+        (
+            (
+                leg(category=Category.SPOT),
+                leg(),
+                leg(symbol="BTCUSDC", category=Category.SPOT),
+            ),
+            "duplicate-component",
+            "components[2].symbol",
+        ),
+        (
+            (leg("0.0000005", category=Category.SPOT),),
+            "quantity-off-step",
+            "components[0].quantity",
+        ),
+        (
+            (leg("0.5", symbol="BTCUSD", category=Category.INVERSE),),
+            "quantity-off-step",
+            "components[0].quantity",
+        ),
+        (
+            (leg("0.015", symbol=OPTION, category=Category.OPTION),),
+            "quantity-off-step",
+            "components[0].quantity",
+        ),
+        ((leg(category=Category.INVERSE),), "unknown-symbol", "components[0].symbol"),
+        ((leg(symbol="OLDUSDT"),), "not-trading", "components[0].symbol"),
+        ((leg(symbol="NEWUSDT"),), "not-trading", "components[0].symbol"),
         ((leg(symbol="NOSUCH"),), "unknown-symbol", "components[0].symbol"),
         ((leg(), leg("0", symbol=ETH)), "quantity-not-positive", "components[1].quantity"),
         ((leg("-1"),), "quantity-not-positive", "components[0].quantity"),
@@ -84,9 +129,12 @@ def test_a_bad_leg_is_refused_by_code_and_field(
 
 
 def test_the_same_symbol_in_two_categories_is_no_duplicate() -> None:
-    with pytest.raises(InvalidInput) as refusal:
-        check(leg(), leg(category=Category.SPOT))
-    assert refusal.value.code == "wrong-category"
+    check(leg(), leg(category=Category.SPOT))
+
+
+def test_an_inverse_quantity_off_step_is_explained_in_its_unit() -> None:
+    with pytest.raises(InvalidInput, match="1 USD contracts"):
+        check(leg("0.5", symbol="BTCUSD", category=Category.INVERSE))
 
 
 # --- what is unassigned from then on --------------------------------------------------------
@@ -99,9 +147,11 @@ def unassigned(
     before: str | None = None,
     deviates: bool = False,
 ) -> Decimal:
-    bucket, quantity = unassigned_after(
+    found = unassigned_after(
         symbol_key(), new, claims(*recorded, unassigned=before), [holding(held)], deviates=deviates
     )
+    assert found is not None
+    bucket, quantity = found
     assert bucket == symbol_key().bucket(0)
     return quantity
 
@@ -144,3 +194,17 @@ def test_in_hedge_mode_the_leg_s_own_side_is_counted() -> None:
     rows = [holding("3", idx=1), holding("-5", idx=2)]
     found = unassigned_after(symbol_key(), leg("1", SHORT), claims(), rows, deviates=False)
     assert found == (symbol_key().bucket(2), Decimal(-4))
+
+
+def test_in_hedge_mode_the_other_side_claims_nothing_of_it() -> None:
+    rows = [holding("3", idx=1), holding("-5", idx=2)]
+    recorded = claims(component("2", of="long"), component("1", SHORT, of="short"))
+    found = unassigned_after(symbol_key(), leg("1", SHORT), recorded, rows, deviates=False)
+    assert found == (symbol_key().bucket(2), Decimal(-3))
+
+
+def test_spot_has_nothing_unassigned() -> None:
+    bought = leg("1", category=Category.SPOT)
+    for deviates in (False, True):
+        found = unassigned_after(coin_key(), bought, claims(), [balance("9")], deviates=deviates)
+        assert found is None

@@ -1,22 +1,32 @@
-"""The compare: invariants over generated pictures, and the cases by name."""
+"""The compare, case by case; its invariants stand in tests/property."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from positiond.daemon.domain.model import Category, DeviationKind, Holding, Position, Verdict
-from positiond.daemon.domain.verdict import Judgement, PositionSync, Reading, judge, symbol_of
+from positiond.daemon.domain.model import (
+    Category,
+    DeviationKind,
+    Holding,
+    Position,
+    PositionStatus,
+    Verdict,
+)
+from positiond.daemon.domain.verdict import (
+    Judgement,
+    PositionSync,
+    Reading,
+    contradiction,
+    judge,
+    symbol_of,
+)
 
 from ...builders import (
     BTC,
     ETH,
     NOON,
-    OTHER_ACCOUNT,
     SHORT,
     after,
     component,
@@ -24,11 +34,7 @@ from ...builders import (
     position,
     symbol_key,
 )
-from .samples import Picture, pictures, signed, steady
-
-
-def compare(picture: Picture) -> Judgement:
-    return judge(picture.positions, picture.unassigned, picture.readings, picture.busy)
+from .places import balance, coin_key, row, spot_leg
 
 
 def sync_of(one: Position, *rows: Holding, failure: str | None = None) -> PositionSync:
@@ -39,119 +45,6 @@ def sync_of(one: Position, *rows: Holding, failure: str | None = None) -> Positi
         for key in keys
     }
     return judge([one], {}, readings, frozenset()).positions[one.id]
-
-
-# --- invariants -----------------------------------------------------------------------------
-
-
-@steady
-@given(pictures(), st.randoms(use_true_random=False))
-def test_the_order_of_positions_legs_and_rows_never_matters(
-    picture: Picture, shuffle: random.Random
-) -> None:
-    def mixed(items: tuple) -> tuple:  # type: ignore[type-arg]  # any tuple, element type kept
-        return tuple(shuffle.sample(items, len(items)))
-
-    turned = Picture(
-        [replace(p, components=mixed(p.components)) for p in mixed(tuple(picture.positions))],
-        dict(mixed(tuple(picture.unassigned.items()))),
-        {
-            key: replace(reading, holdings=mixed(reading.holdings))
-            for key, reading in mixed(tuple(picture.readings.items()))
-        },
-        picture.busy,
-    )
-    assert compare(turned) == compare(picture)
-
-
-@steady
-@given(pictures(), signed)
-def test_what_is_held_where_nobody_has_a_leg_changes_nothing(
-    picture: Picture, size: Decimal
-) -> None:
-    key, foreign = symbol_key("ZUSDT"), symbol_key("AUSDT", OTHER_ACCOUNT)
-    crowded = replace(
-        picture,
-        readings={
-            **picture.readings,
-            key: Reading((holding(size, "ZUSDT"),), NOON),
-            foreign: Reading((holding(size, "AUSDT"),), NOON),
-        },
-        unassigned={**picture.unassigned, key.bucket(0): Decimal(7)},
-    )
-    assert compare(crowded) == compare(picture)
-
-
-@steady
-@given(pictures())
-def test_a_symbol_that_was_not_read_gives_doubt_and_nothing_else(picture: Picture) -> None:
-    judgement = compare(picture)
-    unread = {
-        symbol_of(p, c)
-        for p in picture.positions
-        for c in p.components
-        if (r := picture.readings.get(symbol_of(p, c))) is None or r.failure
-    }
-    for one in picture.positions:
-        sync = judgement.positions.get(one.id)
-        symbols = {symbol_of(one, c) for c in one.components if c.open > 0}
-        if sync is not None and symbols & unread:
-            assert sync.verdict is Verdict.UNVERIFIED
-            assert sync.verified_at is None
-            assert sync.reason
-    told = [d.bucket for d in judgement.deviations] + list(judgement.in_order)
-    assert all(symbol_key(b.symbol, b.account_id) not in unread for b in told)
-
-
-@steady
-@given(pictures())
-def test_a_symbol_that_a_close_works_in_gives_no_verdict(picture: Picture) -> None:
-    judgement = compare(picture)
-    for one in picture.positions:
-        symbols = {symbol_of(one, c) for c in one.components if c.open > 0}
-        assert (one.id in judgement.positions) is not bool(symbols & picture.busy)
-    told = [d.bucket for d in judgement.deviations] + list(judgement.in_order)
-    assert all(symbol_key(b.symbol, b.account_id) not in picture.busy for b in told)
-
-
-@steady
-@given(pictures())
-def test_every_position_of_a_deviating_bucket_is_altered_and_no_other(picture: Picture) -> None:
-    judgement = compare(replace(picture, busy=frozenset()))
-    deviating = {d.bucket for d in judgement.deviations}
-    for one in picture.positions:
-        sync = judgement.positions[one.id]
-        touched = False
-        for leg in one.components:
-            reading = picture.readings.get(symbol_of(one, leg))
-            if leg.open == 0 or reading is None or reading.failure:
-                continue
-            hedged = any(h.position_idx for h in reading.holdings)
-            idx = (2 if leg.side is SHORT else 1) if hedged else 0
-            touched |= symbol_of(one, leg).bucket(idx) in deviating
-        if sync.verdict is not Verdict.UNVERIFIED:
-            assert (sync.verdict is Verdict.ALTERED) is touched
-
-
-@steady
-@given(pictures())
-def test_a_deviation_is_what_is_held_less_what_is_recorded(picture: Picture) -> None:
-    for deviation in compare(picture).deviations:
-        bucket = deviation.bucket
-        rows = picture.readings[symbol_key(bucket.symbol)].holdings
-        held = sum(h.signed for h in rows if h.position_idx == bucket.position_idx)
-        recorded = sum(
-            c.signed_open
-            for p in picture.positions
-            for c in p.components
-            if c.symbol == bucket.symbol and bucket.position_idx in (0, 2 if c.side is SHORT else 1)
-        )
-        assert deviation.actual == held
-        assert deviation.expected == recorded + picture.unassigned.get(bucket, Decimal(0))
-        assert deviation.expected != deviation.actual
-
-
-# --- cases ----------------------------------------------------------------------------------
 
 
 def test_a_position_as_recorded_is_in_sync_as_of_its_oldest_read() -> None:
@@ -261,3 +154,184 @@ def test_categories_never_mix() -> None:
 def test_one_reason_for_many_legs_is_told_once() -> None:
     pair = position(component("1"), component("2", SHORT, ETH))
     assert sync_of(pair, failure="timed out").reason == "BTCUSDT, ETHUSDT: timed out"
+
+
+# --- options, inverse contracts and coins ---------------------------------------------------
+
+
+@pytest.mark.parametrize("category", [Category.LINEAR, Category.INVERSE, Category.OPTION])
+def test_contracts_of_every_category_are_compared_alike(category: Category) -> None:
+    one = position(component("100", category=category))
+    key = replace(symbol_key(), category=category)
+    for held, verdict in (("100", Verdict.IN_SYNC), ("99", Verdict.ALTERED)):
+        readings = {key: Reading((row(held, BTC, category),), NOON)}
+        assert judge([one], {}, readings, frozenset()).positions[one.id].verdict is verdict
+
+
+def compared_spot(net: str, *ones: Position) -> Judgement:
+    return judge(ones, {}, {coin_key(): Reading((balance(net),), NOON)}, frozenset())
+
+
+@pytest.mark.parametrize("net", ["1", "1.0000001", "50"])
+def test_what_a_wallet_holds_beyond_a_leg_is_the_traders(net: str) -> None:
+    one = position(spot_leg("1"))
+    judgement = compared_spot(net, one)
+    (leg,) = judgement.positions[one.id].legs.values()
+    assert judgement.positions[one.id].verdict is Verdict.IN_SYNC
+    assert (leg.actual, leg.difference, leg.deviates, leg.note) == (1, 0, False, None)
+    assert judgement.in_order == (coin_key().bucket(0),)
+
+
+def test_the_fee_of_a_spot_purchase_is_shown_and_in_order() -> None:
+    one = position(spot_leg("0.5"))
+    sync = compared_spot("0.49950000", one).positions[one.id]
+    (leg,) = sync.legs.values()
+    assert (sync.verdict, leg.deviates) == (Verdict.IN_SYNC, False)
+    assert (leg.actual, leg.difference) == (Decimal("0.4995"), Decimal("-0.0005"))
+    assert leg.note == "0.0005 BTC short: the fee of the purchase in the base coin"
+
+
+@pytest.mark.parametrize(("net", "is_fee"), [("0.998", True), ("0.9979", False), ("-3", False)])
+def test_more_than_a_fee_is_missing(net: str, is_fee: bool) -> None:
+    one = position(spot_leg("1"))
+    judgement = compared_spot(net, one)
+    verdict = Verdict.IN_SYNC if is_fee else Verdict.ALTERED
+    assert judgement.positions[one.id].verdict is verdict
+    kinds = [d.kind for d in judgement.deviations]
+    assert kinds == ([] if is_fee else [DeviationKind.MISSING])
+
+
+def test_the_permitted_fee_can_be_set() -> None:
+    one, readings = position(spot_leg("1")), {coin_key(): Reading((balance("0.999"),), NOON)}
+    for tolerance, verdict in (("0", Verdict.ALTERED), ("0.001", Verdict.IN_SYNC)):
+        judgement = judge([one], {}, readings, frozenset(), fee_tolerance=Decimal(tolerance))
+        assert judgement.positions[one.id].verdict is verdict
+
+
+def test_two_spot_legs_of_one_coin_share_its_balance() -> None:
+    usdt = position(spot_leg("1", of="usdt"), name="usdt")
+    usdc = position(spot_leg("2", "BTCUSDC", of="usdc"), name="usdc")
+    assert not compared_spot("3", usdt, usdc).deviations
+    judgement = compared_spot("2.5", usdt, usdc)
+    assert {s.verdict for s in judgement.positions.values()} == {Verdict.ALTERED}
+    (deviation,) = judgement.deviations
+    assert (deviation.expected, deviation.actual) == (3, Decimal("2.5"))
+
+
+def test_spot_expects_nothing_unassigned() -> None:
+    one = position(spot_leg("1"))
+    readings = {coin_key(): Reading((balance("1"),), NOON)}
+    unassigned = {coin_key().bucket(0): Decimal(5)}
+    assert not judge([one], unassigned, readings, frozenset()).deviations
+
+
+def test_a_spot_leg_whose_coin_is_unknown_is_unverified_whatever_was_read() -> None:
+    one = position(spot_leg("1", coin=None))
+    readings = {coin_key("BTCUSDT"): Reading((balance("9", "BTCUSDT"),), NOON)}
+    for read in ({}, readings):
+        sync = judge([one], {}, read, frozenset()).positions[one.id]
+        assert sync.verdict is Verdict.UNVERIFIED
+        assert sync.reason == "BTCUSDT: the instrument is not known yet"
+
+
+# --- rows that cannot all be true -----------------------------------------------------------
+
+ABSURD = {
+    "one-way and hedge": (holding("1"), holding("1", idx=1)),
+    "one-way and hedge short": (holding("1"), holding("-1", idx=2)),
+    "one row twice": (holding("1"), holding("2")),
+    "one flat row twice": (holding("0"), holding("0")),
+    "below zero": (replace(holding("1"), size=Decimal(-1)),),
+    "no side": (replace(holding("1"), side=None),),
+    "a short long row": (holding("-1", idx=1),),
+    "a long short row": (holding("1", idx=2),),
+    "an unknown row": (holding("1", idx=3),),
+    "another symbol": (holding("1"), holding("1", ETH, idx=2)),
+}
+
+
+@pytest.mark.parametrize("rows", ABSURD.values(), ids=ABSURD.keys())
+def test_rows_that_contradict_each_other_are_doubt(rows: tuple[Holding, ...]) -> None:
+    why = contradiction(rows)
+    assert why
+    one = position(component("1"), component("2", SHORT))
+    judgement = judge([one], {}, {symbol_key(): Reading(rows, NOON)}, frozenset())
+    sync = judgement.positions[one.id]
+    assert (sync.verdict, sync.verified_at, sync.legs) == (Verdict.UNVERIFIED, None, {})
+    assert sync.reason == f"BTCUSDT: {why}"
+    assert (judgement.deviations, judgement.in_order) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (),
+        (holding("0"),),
+        (holding("-1"),),
+        (holding("0", idx=1), holding("0", idx=2)),
+        (holding("1", idx=1), holding("-1", idx=2)),
+        (holding("0"), holding("1", idx=1), holding("0", idx=2)),
+        (balance("-1"),),
+    ],
+)
+def test_rows_as_bybit_gives_them_contradict_nothing(rows: tuple[Holding, ...]) -> None:
+    assert contradiction(rows) is None
+
+
+# --- while a close is in flight -------------------------------------------------------------
+
+
+def during_a_close(held: str, change: str, *rest: Position) -> Judgement:
+    return judge(
+        [position(component("1")), *rest],
+        {},
+        {
+            symbol_key(): Reading((holding(held),), NOON),
+            symbol_key(ETH): Reading((holding("5", ETH),), NOON),
+        },
+        frozenset({symbol_key()}),
+        in_flight={symbol_key(): {0: Decimal(change)}},
+    )
+
+
+@pytest.mark.parametrize("held", ["1", "0.7", "0"])
+def test_what_a_close_may_have_done_gives_no_new_verdict(held: str) -> None:
+    judgement = during_a_close(held, "-1")
+    assert judgement.positions == {}
+    assert (judgement.deviations, judgement.in_order) == ((), ())
+
+
+@pytest.mark.parametrize(("held", "change"), [("1.1", "-1"), ("-0.1", "-1"), ("0.5", "-0.4")])
+def test_a_trade_by_hand_beyond_a_close_is_seen(held: str, change: str) -> None:
+    judgement = during_a_close(held, change)
+    assert [s.verdict for s in judgement.positions.values()] == [Verdict.ALTERED]
+    assert [(d.expected, d.actual) for d in judgement.deviations] == [(1, Decimal(held))]
+
+
+def test_a_certain_deviation_counts_beside_a_leg_that_is_being_closed() -> None:
+    pair = position(component("1", of="b"), component("4", symbol=ETH, of="b"), name="b")
+    judgement = during_a_close("2", "-1", pair)
+    sync = judgement.positions[pair.id]
+    assert sync.verdict is Verdict.ALTERED
+    assert [leg.deviates for leg in sync.legs.values()] == [False, True]
+    other = during_a_close("1.5", "-1", replace(pair, components=pair.components[:1]))
+    assert pair.id not in other.positions
+
+
+def test_a_leg_that_is_being_closed_says_so() -> None:
+    pair = position(component("1", of="b"), component("4", symbol=ETH, of="b"), name="b")
+    closing, _ = during_a_close("1.5", "-1", pair).positions[pair.id].legs.values()
+    assert (closing.difference, closing.note) == (Decimal("-0.5"), "a close is under way")
+
+
+def test_a_busy_symbol_without_a_known_change_says_nothing() -> None:
+    one, readings = position(component("1")), {symbol_key(): Reading((holding("9"),), NOON)}
+    judgement = judge([one], {}, readings, frozenset({symbol_key()}))
+    assert (judgement.positions, judgement.deviations) == ({}, ())
+
+
+def test_a_closed_position_claims_nothing_and_has_no_verdict() -> None:
+    one = position(component("1"))
+    gone = position(component("2", of="gone"), name="gone", status=PositionStatus.CLOSED)
+    judgement = judge([one, gone], {}, {symbol_key(): Reading((holding("1"),), NOON)}, frozenset())
+    assert {k: s.verdict for k, s in judgement.positions.items()} == {one.id: Verdict.IN_SYNC}
