@@ -142,6 +142,7 @@ class CloseOrder:
     """One order row, written before anything is sent; its quantity is frozen with it.
 
     `signed_at` and `dies_at` bound when the latest send can still be taken; None = never signed.
+    `settle_coin` is what its leg settles in, the coin of its realized P&L; None = not known.
     """
 
     id: CloseOrderId
@@ -161,6 +162,7 @@ class CloseOrder:
     status: str | None
     detail: str | None
     created_at: datetime
+    settle_coin: str | None = None
 
     @property
     def draft(self) -> ReduceOnlyOrder:
