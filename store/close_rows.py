@@ -82,6 +82,7 @@ def order(row: Row) -> CloseOrder:
         status=row["status"],
         detail=row["detail"],
         created_at=row["created_at"],
+        settle_coin=row["settle_coin"],
     )
 
 
@@ -107,4 +108,5 @@ def order_columns(order: CloseOrder, epoch: int) -> tuple[object, ...]:
         order.detail,
         epoch,
         order.created_at,
+        order.settle_coin,
     )

@@ -1,7 +1,8 @@
 """Close requests and their orders: the write-ahead log of closing.
 
-Locks are taken in one order everywhere: leadership, position, request, legs and orders, unassigned
-quantities. Whoever holds a position's row is alone with all that belongs to it.
+Locks are taken in one order everywhere: leadership, positions by id, request, legs and orders,
+unassigned quantities, account, deviations. Whoever holds a position's row is alone with all that
+belongs to it, and whoever holds an account's is alone with its deviations.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..daemon.domain.orders import (
     LegResult,
     RequestState,
 )
-from . import close_rows
+from . import close_rows, deviations
 from .acceptance import Ask, accept
 from .fills import add_fills
 from .journal import Event, note
@@ -152,6 +153,7 @@ class Closes:
                     data=_account_of_end(code, detail, legs, dust),
                 ),
             )
+            await deviations.end_ownerless(connection, position["account_id"], now)
 
     async def cancel(self, user_id: UserId, close_id: CloseId, now: datetime) -> CloseRequest:
         async with self._database.transaction() as connection:

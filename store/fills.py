@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..daemon.domain.errors import Conflict, NotFound
 from ..daemon.domain.model import Component, Fill
 from ..daemon.domain.orders import CloseOrder
-from . import close_rows, rows
+from . import close_rows, deviations, rows
 from .booking import Booking, book
 from .journal import Event, note
 from .pool import Connection
@@ -19,31 +19,40 @@ async def add_fills(connection: Connection, order: CloseOrder, fills: Sequence[F
 
     Conflict `foreign-fill` for a fill that cannot be the order's: nothing is booked then.
     """
-    for fill in fills:
-        _check_is_of(order, fill)
     position_id = await connection.fetchval(SQL["lock_position_of_component"], order.component_id)
     if position_id is None:
         raise NotFound("unknown-component", f"there is no component {order.component_id}")
-    new = await _insert_new(connection, order, fills)
+    # Read after the lock: nobody else can be booking fills of the same component.
+    component = rows.component(await connection.fetchrow(SQL["component"], order.component_id))
+    for fill in fills:
+        _check_is_of(order, component, fill)
+    new = await _insert_new(connection, order, component, fills)
     if new:
-        # Read after the lock: nobody else can be booking fills of the same component.
-        component = rows.component(await connection.fetchrow(SQL["component"], order.component_id))
-        booking = book(component, new)
+        booking = book(component, new, order.settle_coin)
         await connection.execute(SQL["raise_order_fill"], order.id, booking.filled)
         if booking.closed:
-            await connection.execute(
-                SQL["raise_closed_quantity"], order.component_id, booking.closed
-            )
-        await connection.execute(
-            SQL["add_to_ledger"], position_id, booking.fees, booking.realized_pnl
-        )
+            await connection.execute(SQL["raise_closed_quantity"], component.id, booking.closed)
+        await _add_to_booked(connection, component, booking)
         if booking.beyond:
             await note(connection, _beyond_open(order, component, new, booking))
+        if booking.closed == component.open:
+            at = max(fill.executed_at for fill in new)
+            await deviations.end_ownerless(connection, order.bucket.account_id, at)
     return close_rows.order(await connection.fetchrow(SQL["close_order"], order.id))
 
 
-def _check_is_of(order: CloseOrder, fill: Fill) -> None:
-    ours = (order.bucket.category, order.bucket.symbol, order.side)
+async def _add_to_booked(connection: Connection, component: Component, booking: Booking) -> None:
+    await connection.execute(
+        SQL["add_to_booked"],
+        component.position_id,
+        [money.coin for money in booking.money],
+        [money.fees for money in booking.money],
+        [money.realized_pnl for money in booking.money],
+    )
+
+
+def _check_is_of(order: CloseOrder, component: Component, fill: Fill) -> None:
+    ours = (component.category, component.symbol, order.side)
     if (fill.category, fill.symbol, fill.side) != ours:
         raise Conflict(
             "foreign-fill",
@@ -53,7 +62,7 @@ def _check_is_of(order: CloseOrder, fill: Fill) -> None:
 
 
 async def _insert_new(
-    connection: Connection, order: CloseOrder, fills: Sequence[Fill]
+    connection: Connection, order: CloseOrder, component: Component, fills: Sequence[Fill]
 ) -> list[Fill]:
     by_id = {fill.exec_id: fill for fill in fills if fill.changes_size}
     given = list(by_id.values())
@@ -63,8 +72,8 @@ async def _insert_new(
         SQL["insert_executions"],
         order.bucket.account_id,
         order.id,
-        order.bucket.category,
-        order.bucket.symbol,
+        component.category,
+        component.symbol,
         order.side,
         [fill.exec_id for fill in given],
         [fill.order_id for fill in given],

@@ -10,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from ..daemon.domain.model import AccountId, CloseId, PositionId, UserId
-from .pool import Connection, Database
+from .pool import Connection
 from .sql import SQL
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -27,27 +27,6 @@ class Event:
     close_id: CloseId | None = None
     actor: UserId | None = None
     data: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
-
-
-class Journal:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def of_position(self, position_id: PositionId, limit: int) -> list[Event]:
-        """Newest first."""
-        rows = await self._database.fetch(SQL["events_of_position"], position_id, limit)
-        return [
-            Event(
-                at=row["at"],
-                kind=row["kind"],
-                account_id=row["account_id"],
-                position_id=row["position_id"],
-                close_id=row["close_id"],
-                actor=row["actor"],
-                data=json.loads(row["data"]),
-            )
-            for row in rows
-        ]
 
 
 async def note(connection: Connection, event: Event) -> None:

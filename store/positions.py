@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from ..daemon.domain.deviations import DeviationRow
+from ..daemon.domain.errors import Conflict, NotFound
 from ..daemon.domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Environment,
     NewPosition,
     Position,
     PositionId,
     UserId,
 )
-from ..daemon.domain.records import BucketClaims, DeviationRecord, PnlWrite, VerdictWrite
-from . import rows
+from ..daemon.domain.records import (
+    BucketClaims,
+    DeviationRecord,
+    PnlWrite,
+    PositionEdit,
+    VerdictWrite,
+)
+from ..daemon.domain.resolving import Resolution
+from . import deviations, rows
 from .journal import Event, note
 from .pool import Connection, Database
 from .refusals import explained
+from .resolving import resolve
 from .sql import SQL
 
 
@@ -62,12 +74,19 @@ class Positions:
             return found[0], is_new
 
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
+        """Conflict `coin-unknown` while a spot component of the account may be in any coin."""
         # Both reads from one snapshot: a fill or a resolve action between them would be counted
         # twice or not at all.
         async with self._database.transaction("repeatable_read") as connection:
             place = (account_id, category, symbol)
             components = await connection.fetch(SQL["claimed_components"], *place)
             unassigned = await connection.fetch(SQL["unassigned_in_symbol"], *place)
+        placeless = [row["symbol"] for row in components if row["place"] is None]
+        if placeless:
+            # Nobody sizes a close on a guess.
+            raise Conflict(
+                "coin-unknown", f"the coin of {', '.join(sorted(placeless))} is not known yet"
+            )
         return BucketClaims(
             tuple(rows.component(row) for row in components),
             {row["position_idx"]: row["quantity"] for row in unassigned},
@@ -83,17 +102,11 @@ class Positions:
         deviating: Sequence[DeviationRecord],
         cleared: Sequence[BucketKey],
         at: datetime,
-    ) -> None:
-        by_bucket = {record.bucket: record for record in deviating}
-        ended = sorted(set(cleared) - by_bucket.keys())
+    ) -> list[DeviationRow]:
         async with self._database.transaction() as connection:
             if verdicts:
                 await connection.execute(SQL["write_verdicts"], *_verdict_columns(verdicts), at)
-            if by_bucket:
-                columns = _deviation_columns(list(by_bucket.values()))
-                await connection.execute(SQL["write_deviations"], *columns, at)
-            if ended:
-                await connection.execute(SQL["end_deviations"], *rows.bucket_columns(ended), at)
+            return await deviations.write(connection, deviating, cleared, at)
 
     async def write_pnl(self, rows: Sequence[PnlWrite]) -> None:
         if rows:
@@ -103,6 +116,33 @@ class Positions:
                 [row.unrealized_pnl for row in rows],
                 [row.pnl_at for row in rows],
             )
+
+    async def set_coins(self, environment: Environment, coins: Mapping[str, str]) -> None:
+        if coins:
+            columns = (list(coins.keys()), list(coins.values()))
+            await self._database.fetch(SQL["set_coins"], environment, *columns)
+
+    async def edit(
+        self, position_id: PositionId, user_id: UserId, change: PositionEdit, at: datetime
+    ) -> Position:
+        async with self._database.transaction() as connection:
+            if not await connection.fetchrow(SQL["lock_position_of_user"], position_id, user_id):
+                raise NotFound("unknown-position", "there is no such position")
+            (before,) = rows.positions(await connection.fetch(SQL["position"], position_id))
+            edited = _edited(before, change)
+            if edited:
+                tags = None if change.tags is None else list(change.tags)
+                with explained():
+                    await connection.execute(
+                        SQL["edit_position"], position_id, change.name, change.note, tags
+                    )
+                event = Event(at, "position-edited", before.account_id, position_id, actor=user_id)
+                await note(connection, replace(event, data=edited))
+            return rows.positions(await connection.fetch(SQL["position"], position_id))[0]
+
+    async def resolve(self, resolution: Resolution) -> list[Position]:
+        async with self._database.transaction() as connection:
+            return await resolve(connection, resolution)
 
 
 async def _insert(connection: Connection, position: NewPosition) -> PositionId | None:
@@ -172,11 +212,15 @@ def _verdict_columns(verdicts: Sequence[VerdictWrite]) -> tuple[list[object], ..
     )
 
 
-def _deviation_columns(records: Sequence[DeviationRecord]) -> tuple[list[object], ...]:
-    return (
-        *rows.bucket_columns([record.bucket for record in records]),
-        [record.kind for record in records],
-        [record.expected for record in records],
-        [record.actual for record in records],
-        [record.cause for record in records],
-    )
+def _edited(before: Position, change: PositionEdit) -> Mapping[str, object]:
+    """What a change of labels changes, each with before and after."""
+    pairs = {
+        "name": (before.name, change.name),
+        "note": (before.note, change.note),
+        "tags": (before.tags, change.tags),
+    }
+    return {
+        label: {"before": old, "after": new}
+        for label, (old, new) in pairs.items()
+        if new is not None and new != old
+    }

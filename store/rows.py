@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from ..daemon.domain.deviations import Cause, CauseKind, DeviationRow
 from ..daemon.domain.model import (
     AccountId,
+    Booked,
     BucketKey,
     Category,
     Component,
     ComponentId,
+    DeviationKind,
     Environment,
     Position,
     PositionId,
@@ -23,6 +26,7 @@ from .pool import Row
 
 
 def component(row: Row) -> Component:
+    is_changed = row["recorded_quantity"] != row["expected_quantity"]
     return Component(
         id=ComponentId(row["component_id"]),
         position_id=PositionId(row["position_id"]),
@@ -32,6 +36,8 @@ def component(row: Row) -> Component:
         quantity=row["expected_quantity"],
         closed_quantity=row["closed_quantity"],
         entry_price=row["entry_price"],
+        recorded_quantity=row["recorded_quantity"] if is_changed else None,
+        coin=row["coin"],
     )
 
 
@@ -58,10 +64,41 @@ def _position(rows: Sequence[Row]) -> Position:
         verified_at=row["verified_at"],
         unrealized_pnl=row["unrealized_pnl"],
         pnl_at=row["pnl_at"],
-        booked=(),
+        booked=tuple(_booked(sums) for sums in row["booked"]),
         components=tuple(
             component({**row, "position_id": row["id"]}) for row in rows if row["component_id"]
         ),
+    )
+
+
+def _booked(sums: Row) -> Booked:
+    return Booked(sums["coin"], sums["fees"], sums["funding"], sums["realized_pnl"])
+
+
+def deviation(row: Row) -> DeviationRow:
+    return DeviationRow(
+        id=row["id"],
+        bucket=bucket(row),
+        kind=DeviationKind(row["kind"]),
+        expected=row["expected"],
+        actual=row["actual"],
+        first_seen=row["first_seen"],
+        last_verified=row["last_verified"],
+        ended_at=row["ended_at"],
+        cause=None if row["cause"] is None else _cause(row),
+        resolution=row["resolution"],
+    )
+
+
+def _cause(row: Row) -> Cause:
+    return Cause(
+        kind=CauseKind(row["cause_kind"]),
+        text=row["cause"],
+        quantity=row["cause_quantity"],
+        price=row["cause_price"],
+        at=row["cause_at"],
+        order_ids=tuple(row["cause_order_ids"]),
+        while_away=row["cause_while_away"],
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .accounts import Accounts
 from .changes import Changes
 from .closes import Closes
-from .journal import Journal
+from .evidence import Evidence
 from .leadership import HeldEpoch, Leadership
 from .migrate import check_schema
 from .people import People
@@ -30,7 +30,7 @@ class Store:
     switches: Switches
     changes: Changes
     leadership: Leadership
-    journal: Journal
+    evidence: Evidence
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def unconnected_store(
                 switches=Switches(database),
                 changes=changes,
                 leadership=Leadership(url, held),
-                journal=Journal(database),
+                evidence=Evidence(database),
             )
         finally:
             await changes.close()

@@ -42,6 +42,10 @@ def leg(
     return NewComponent(Category.LINEAR, symbol, side, Decimal(quantity), Decimal(entry))
 
 
+def spot(symbol: str, quantity: str = "1", entry: str = "100") -> NewComponent:
+    return NewComponent(Category.SPOT, symbol, Side.BUY, Decimal(quantity), Decimal(entry))
+
+
 async def add_account(store: Store, name: str = "ann") -> Account:
     user = await store.people.add_user(name, "a hash")
     credentials = Credentials(f"key-of-{name}", "the secret")

@@ -76,6 +76,23 @@ CROSS JOIN LATERAL (
 JOIN close_request_legs legs ON legs.id = newest.id
 ORDER BY legs.ordinal, legs.leg_ordinal;
 
+-- name: requests_of_position
+-- A position's newest close requests, newest first, a row per leg.
+SELECT legs.*
+FROM (
+    SELECT id FROM close_requests WHERE position_id = $1 ORDER BY ordinal DESC LIMIT $2
+) newest
+JOIN close_request_legs legs ON legs.id = newest.id
+ORDER BY legs.ordinal DESC, legs.leg_ordinal;
+
+-- name: owners_of_orders
+-- The positions of our own close orders, by link id.
+SELECT o.link_id, p.id, p.name
+FROM close_orders o
+JOIN close_requests r ON r.id = o.close_id
+JOIN synthetic_positions p ON p.id = r.position_id
+WHERE o.link_id = ANY ($1::text[]);
+
 -- name: open_requests
 -- Every close that has not ended, oldest first, a row per leg.
 SELECT * FROM close_request_legs WHERE ended_at IS NULL ORDER BY ordinal, leg_ordinal;
@@ -94,8 +111,8 @@ RETURNING id;
 -- A close order, ahead of its sending.
 INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol, position_idx,
                           attempt, link_id, side, quantity, state, order_id, signed_at, dies_at,
-                          status, detail, leader_epoch, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
+                          status, detail, leader_epoch, created_at, settle_coin)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20);
 
 -- name: save_order
 -- What is known of an order now; what is known once is never forgotten.

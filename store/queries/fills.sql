@@ -1,7 +1,7 @@
 -- name: component
 -- One component.
 SELECT id AS component_id, position_id, category, symbol, side,
-       expected_quantity, closed_quantity, entry_price
+       expected_quantity, recorded_quantity, closed_quantity, entry_price, coin
 FROM position_components
 WHERE id = $1;
 
@@ -35,11 +35,14 @@ WHERE o.id = $1;
 -- Raise what is closed of a component.
 UPDATE position_components SET closed_quantity = closed_quantity + $2 WHERE id = $1;
 
--- name: add_to_ledger
--- Add fees paid and P&L realized to a position.
-UPDATE synthetic_positions
-SET fees = fees + $2, realized_pnl = realized_pnl + $3
-WHERE id = $1;
+-- name: add_to_booked
+-- Add fees paid and P&L realized to what is booked for a position, per coin.
+INSERT INTO booked AS sums (position_id, coin, fees, realized_pnl)
+SELECT $1, v.coin, v.fees, v.realized_pnl
+FROM unnest($2::text[], $3::numeric[], $4::numeric[]) AS v (coin, fees, realized_pnl)
+ORDER BY v.coin
+ON CONFLICT (position_id, coin) DO UPDATE
+SET fees = sums.fees + excluded.fees, realized_pnl = sums.realized_pnl + excluded.realized_pnl;
 
 -- name: close_order
 -- One order as it stands.

@@ -1,39 +1,28 @@
 -- name: open_positions
 -- Every position that is not CLOSED, one row per component (or one without), oldest first.
-SELECT p.*, a.user_id, a.environment,
-       c.id AS component_id, c.category, c.symbol, c.side,
-       c.expected_quantity, c.closed_quantity, c.entry_price
-FROM synthetic_positions p
-JOIN accounts a ON a.id = p.account_id
-LEFT JOIN position_components c ON c.position_id = p.id
-WHERE p.status <> 'CLOSED'
-ORDER BY p.opened_at, p.id, c.ordinal;
+SELECT * FROM position_legs WHERE status <> 'CLOSED' ORDER BY opened_at, id, ordinal;
 
 -- name: position
 -- One position, one row per component (or one without).
-SELECT p.*, a.user_id, a.environment,
-       c.id AS component_id, c.category, c.symbol, c.side,
-       c.expected_quantity, c.closed_quantity, c.entry_price
-FROM synthetic_positions p
-JOIN accounts a ON a.id = p.account_id
-LEFT JOIN position_components c ON c.position_id = p.id
-WHERE p.id = $1
-ORDER BY c.ordinal;
+SELECT * FROM position_legs WHERE id = $1 ORDER BY ordinal;
+
+-- name: positions_by_ids
+-- The positions of these ids, one row per component (or one without), oldest first.
+SELECT * FROM position_legs WHERE id = ANY ($1::uuid[]) ORDER BY opened_at, id, ordinal;
 
 -- name: closed_positions
 -- A user's newest CLOSED positions, one row per component; of one account unless it is null.
-SELECT p.*, c.id AS component_id, c.category, c.symbol, c.side,
-       c.expected_quantity, c.closed_quantity, c.entry_price
+SELECT legs.*
 FROM (
-    SELECT p.*, a.user_id, a.environment
+    SELECT p.id
     FROM synthetic_positions p
     JOIN accounts a ON a.id = p.account_id
     WHERE p.status = 'CLOSED' AND a.user_id = $1 AND ($2::uuid IS NULL OR a.id = $2)
     ORDER BY p.closed_at DESC, p.id
     LIMIT $3
-) p
-LEFT JOIN position_components c ON c.position_id = p.id
-ORDER BY p.closed_at DESC, p.id, c.ordinal;
+) newest
+JOIN position_legs legs ON legs.id = newest.id
+ORDER BY legs.closed_at DESC, legs.id, legs.ordinal;
 
 -- name: insert_position
 -- A new position; no row comes back if the account has one of that external id.
@@ -65,12 +54,14 @@ ON CONFLICT (account_id, category, symbol, position_idx)
 DO UPDATE SET quantity = excluded.quantity;
 
 -- name: claimed_components
--- The components in one symbol of an account whose positions are not CLOSED.
-SELECT c.id AS component_id, c.position_id, c.category, c.symbol, c.side,
-       c.expected_quantity, c.closed_quantity, c.entry_price
+-- The components in one symbol (for spot: coin) of an account whose positions are not CLOSED.
+-- With them come those whose coin is not known: their place is null.
+SELECT c.id AS component_id, c.position_id, c.category, c.symbol, c.side, c.place,
+       c.expected_quantity, c.recorded_quantity, c.closed_quantity, c.entry_price, c.coin
 FROM position_components c
 JOIN synthetic_positions p ON p.id = c.position_id
-WHERE p.account_id = $1 AND p.status <> 'CLOSED' AND c.category = $2 AND c.symbol = $3
+WHERE p.account_id = $1 AND p.status <> 'CLOSED' AND c.category = $2
+  AND coalesce(c.place, $3) = $3
 ORDER BY c.ordinal;
 
 -- name: unassigned_in_symbol
@@ -112,68 +103,6 @@ FROM written
 WHERE was <> now
 ORDER BY id;
 
--- name: write_deviations
--- Open or refresh the deviations of buckets, and journal those that are new or have changed.
-WITH given AS (
-    SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::smallint[],
-        $5::text[], $6::numeric[], $7::numeric[], $8::text[])
-        AS v (account_id, category, symbol, position_idx, kind, expected, actual, cause)
-), before AS (
-    SELECT d.*
-    FROM deviations d
-    JOIN given g ON (d.account_id, d.category, d.symbol, d.position_idx)
-                  = (g.account_id, g.category, g.symbol, g.position_idx)
-    WHERE d.ended_at IS NULL
-), written AS (
-    INSERT INTO deviations (account_id, category, symbol, position_idx,
-                            kind, expected, actual, cause, first_seen, last_verified)
-    SELECT account_id, category, symbol, position_idx, kind, expected, actual, cause, $9, $9
-    FROM given
-    ORDER BY 1, 2, 3, 4
-    ON CONFLICT (account_id, category, symbol, position_idx) WHERE ended_at IS NULL
-    DO UPDATE SET kind = excluded.kind, expected = excluded.expected, actual = excluded.actual,
-                  cause = coalesce(excluded.cause, deviations.cause),
-                  last_verified = excluded.last_verified
-    RETURNING *
-)
-INSERT INTO events (at, kind, account_id, data)
-SELECT $9, CASE WHEN before.id IS NULL THEN 'deviation-seen' ELSE 'deviation-changed' END,
-       w.account_id,
-       jsonb_build_object(
-           'deviation', w.id, 'category', w.category, 'symbol', w.symbol,
-           'position_idx', w.position_idx, 'kind', w.kind, 'expected', w.expected::text,
-           'actual', w.actual::text, 'difference', w.difference::text, 'cause', w.cause,
-           'first_seen', w.first_seen)
-FROM written w
-LEFT JOIN before ON before.id = w.id
-WHERE before.id IS NULL
-   OR (before.kind, before.expected, before.actual, before.cause)
-      IS DISTINCT FROM (w.kind, w.expected, w.actual, w.cause)
-ORDER BY w.id;
-
--- name: end_deviations
--- End the open deviations of buckets, and journal each.
-WITH ended AS (
-    UPDATE deviations d
-    SET ended_at = $5, last_verified = $5
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[])
-        AS v (account_id, category, symbol, position_idx)
-    WHERE d.ended_at IS NULL
-      AND (d.account_id, d.category, d.symbol, d.position_idx)
-        = (v.account_id, v.category, v.symbol, v.position_idx)
-    RETURNING d.*
-)
-INSERT INTO events (at, kind, account_id, data)
-SELECT $5, 'deviation-ended', account_id,
-       jsonb_build_object(
-           'deviation', id, 'category', category, 'symbol', symbol,
-           'position_idx', position_idx, 'kind', kind, 'expected', expected::text,
-           'actual', actual::text, 'difference', difference::text, 'cause', cause,
-           'first_seen', first_seen)
-FROM ended
-ORDER BY id;
-
 -- name: write_pnl
 -- Store the computed P&L of many positions at once; touches hot columns only.
 WITH given AS (
@@ -191,3 +120,26 @@ UPDATE synthetic_positions p
 SET unrealized_pnl = locked.unrealized_pnl, pnl_at = locked.pnl_at
 FROM locked
 WHERE p.id = locked.id;
+
+-- name: set_coins
+-- Note the coins of the spot components of an environment that do not have theirs yet.
+WITH lacking AS (
+    SELECT c.id, v.coin
+    FROM unnest($2::text[], $3::text[]) AS v (symbol, coin)
+    JOIN position_components c
+      ON c.symbol = v.symbol AND c.category = 'spot' AND c.coin IS NULL
+    JOIN synthetic_positions p ON p.id = c.position_id
+    JOIN accounts a ON a.id = p.account_id
+    WHERE a.environment = $1
+    ORDER BY c.id
+    FOR NO KEY UPDATE OF c
+)
+UPDATE position_components c SET coin = lacking.coin
+FROM lacking
+WHERE c.id = lacking.id AND c.coin IS NULL;
+
+-- name: edit_position
+-- Change the labels of a position, as it was locked; null leaves one as it is.
+UPDATE synthetic_positions
+SET name = coalesce($2, name), note = coalesce($3, note), tags = coalesce($4::text[], tags)
+WHERE id = $1;

@@ -323,13 +323,13 @@ async def test_the_journal_tells_of_a_close_from_acceptance_to_end(
         dust={},
         now=NOW,
     )
-    events = await store.journal.of_position(position.id, 10)
+    events = await store.evidence.events_of(position.id, 10)
     assert [event.kind for event in events] == [
         "close-done",
         "close-accepted",
         "position-recorded",
     ]
-    assert events[1].actor == account.user_id
+    assert events[1].actor == "ann"
     assert events[0].data["legs"] == [
         {
             "component_id": str(position.components[0].id),

@@ -10,7 +10,7 @@ from random import Random
 import asyncpg
 import pytest
 from positiond.daemon.domain.errors import Conflict
-from positiond.daemon.domain.model import PositionStatus, Side
+from positiond.daemon.domain.model import Booked, PositionStatus, Side
 from positiond.daemon.domain.orders import CloseOrder, OrderState, RequestState
 from positiond.store.store import Store
 
@@ -30,8 +30,7 @@ async def test_a_fill_raises_the_order_the_component_and_the_ledger(
     assert reloaded is not None
     assert reloaded.components[0].closed_quantity == Decimal("1.5")
     assert reloaded.components[0].quantity == 2
-    assert reloaded.fees == Decimal("0.01")
-    assert reloaded.realized_pnl == Decimal("-15")
+    assert reloaded.booked == (Booked("USDT", Decimal("0.01"), realized_pnl=Decimal("-15")),)
 
 
 async def test_a_fill_that_comes_again_changes_nothing(store: Store, epoch: int) -> None:
@@ -64,8 +63,9 @@ async def test_random_reports_with_repetitions_at_once_book_each_execution_once(
         reloaded = await store.positions.load(position.id)
         assert reloaded is not None
         assert booked.filled == total == reloaded.components[0].closed_quantity
-        assert reloaded.fees == sum((fill.fee for fill in fills), Decimal(0))
-        assert reloaded.realized_pnl == total * 10
+        (booked_sums,) = reloaded.booked
+        assert booked_sums.fees == sum((fill.fee for fill in fills), Decimal(0))
+        assert booked_sums.realized_pnl == total * 10
         await _settle(store, order)
     connection = await asyncpg.connect(postgres_url)
     assert await connection.fetchval("SELECT count(*) FROM executions") == 50
@@ -81,8 +81,8 @@ async def test_a_fill_beyond_what_is_open_closes_the_component_and_is_journalled
     assert booked.filled == Decimal("1.25")
     reloaded = await store.positions.load(position.id)
     assert reloaded is not None
-    assert (reloaded.components[0].open, reloaded.realized_pnl) == (0, 10)
-    event = (await store.journal.of_position(position.id, 1))[0]
+    assert (reloaded.components[0].open, reloaded.booked[0].realized_pnl) == (0, 10)
+    event = (await store.evidence.events_of(position.id, 1))[0]
     assert (event.kind, event.data["beyond"]) == ("fill-beyond-open", "0.25")
 
 

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
-from positiond.daemon.domain.model import Account, PositionStatus
+from positiond.daemon.domain.model import (
+    Account,
+    BucketKey,
+    Category,
+    DeviationKind,
+    PositionStatus,
+)
 from positiond.daemon.domain.orders import OrderState, RequestState
+from positiond.daemon.domain.records import DeviationRecord
 from positiond.store.store import Store
 
-from tests.builders_store import NOW, accept, add_account, add_position, fill_of, leg, sent_order
+from tests.builders_store import (
+    NOW,
+    accept,
+    add_account,
+    add_position,
+    fill_of,
+    leg,
+    sent_order,
+    spot,
+)
 
 
 @pytest.fixture
@@ -67,11 +84,13 @@ async def test_a_position_without_components_yet_is_seen_without_them(
 @pytest.mark.parametrize(
     "change",
     [
-        "expected_quantity = 0",
+        "expected_quantity = -1",
         "expected_quantity = 'NaN'",
         "expected_quantity = 'Infinity'",
         "entry_price = -1",
         "closed_quantity = 2",
+        "recorded_quantity = 2",
+        "coin = 'BTC'",
         "closed_quantity = -1",
         "side = 'buy'",
         "symbol = 'ETHUSDT'",
@@ -85,6 +104,59 @@ async def test_a_component_cannot_become_nonsense_or_another(
 ) -> None:
     await add_position(store, account)
     await refused(sql, f"UPDATE position_components SET {change}")
+
+
+@pytest.mark.parametrize("quantity", ["0", "-1", "'NaN'", "NULL"])
+async def test_a_component_is_recorded_with_a_quantity_above_zero(
+    store: Store, sql: Any, account: Account, quantity: str
+) -> None:
+    position = await add_position(store, account)
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+        await sql.execute(
+            "INSERT INTO position_components"
+            " (position_id, category, symbol, side, expected_quantity, entry_price)"
+            f" VALUES ($1, 'linear', 'XRPUSDT', 'Buy', {quantity}, 1)",
+            position.id,
+        )
+
+
+async def test_what_was_recorded_at_first_is_kept_whatever_an_insert_says(
+    store: Store, sql: Any, account: Account
+) -> None:
+    position = await add_position(store, account)
+    await sql.execute(
+        "INSERT INTO position_components"
+        " (position_id, category, symbol, side, expected_quantity, recorded_quantity, entry_price)"
+        " VALUES ($1, 'linear', 'XRPUSDT', 'Buy', 3, 9, 1)",
+        position.id,
+    )
+    await sql.execute("UPDATE position_components SET expected_quantity = 0")
+    rows = await sql.fetch("SELECT recorded_quantity FROM position_components ORDER BY ordinal")
+    assert [row["recorded_quantity"] for row in rows] == [1, 3]
+    reloaded = await store.positions.load(position.id)
+    assert reloaded is not None
+    assert [(c.quantity, c.recorded_quantity) for c in reloaded.components] == [(0, 1), (0, 3)]
+
+
+async def test_a_coin_is_noted_once(store: Store, sql: Any, account: Account) -> None:
+    await add_position(store, account, spot("BTCUSDT"))
+    await sql.execute("UPDATE position_components SET coin = 'BTC'")
+    await refused(sql, "UPDATE position_components SET coin = 'ETH'")
+    await refused(sql, "UPDATE position_components SET coin = NULL")
+    await sql.execute("UPDATE position_components SET coin = 'BTC'")
+
+
+async def test_a_deviation_without_a_resolver_has_no_resolution(
+    store: Store, sql: Any, account: Account
+) -> None:
+    await add_position(store, account)
+    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
+    seen = DeviationRecord(bucket, DeviationKind.MISSING, Decimal(1), Decimal(0), None)
+    await store.positions.write_verdicts([], [seen], [], NOW)
+    user = account.user_id
+    await refused(sql, "UPDATE deviations SET resolution = 'accept', ended_at = now()")
+    await refused(sql, "UPDATE deviations SET resolution = 'accept', resolved_by = $1", user)
+    await refused(sql, "UPDATE deviations SET cause = 'a text without a kind'")
 
 
 async def test_a_closed_quantity_never_shrinks(store: Store, sql: Any, account: Account) -> None:
@@ -129,6 +201,7 @@ async def test_the_ledgers_are_append_only(
         "DELETE FROM events",
         "TRUNCATE events",
         "DELETE FROM funding",
+        "UPDATE funding SET amount = 1",
         "DELETE FROM close_orders",
         "DELETE FROM close_requests",
     ):

@@ -15,13 +15,12 @@ from positiond.daemon.domain.model import (
     AccountId,
     BucketKey,
     Category,
-    DeviationKind,
     NewComponent,
     NewPosition,
     PositionStatus,
     Side,
 )
-from positiond.daemon.domain.records import DeviationRecord, PnlWrite, VerdictWrite
+from positiond.daemon.domain.records import PnlWrite, PositionEdit, VerdictWrite
 from positiond.store.store import Store
 
 from tests.builders_store import MINUTE, NOW, accept, add_account, add_position, leg
@@ -99,57 +98,21 @@ async def test_claims_are_what_all_open_positions_hold_in_the_symbol(store: Stor
     assert claims.unassigned == {0: Decimal(3)}
 
 
-async def test_verdicts_set_flags_and_journal_each_change_once(
-    store: Store, postgres_url: str
-) -> None:
+async def test_verdicts_set_flags_and_journal_each_change_once(store: Store) -> None:
     account = await add_account(store)
     position, calm = await add_position(store, account), await add_position(store, account)
-    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
-    seen = DeviationRecord(bucket, DeviationKind.MISSING, Decimal(2), Decimal("1.5"), None)
     altered = [VerdictWrite(position.id, True, NOW), VerdictWrite(calm.id, False, NOW)]
-    await store.positions.write_verdicts(altered, [seen], [], NOW)
-    await store.positions.write_verdicts(
-        [replace(verdict, verified_at=NOW + MINUTE) for verdict in altered],
-        [replace(seen, cause="by hand")],
-        [],
-        NOW + MINUTE,
-    )
+    await store.positions.write_verdicts(altered, [], [], NOW)
+    again = [replace(verdict, verified_at=NOW + MINUTE) for verdict in altered]
+    await store.positions.write_verdicts(again, [], [], NOW + MINUTE)
     reloaded = await store.positions.load(position.id)
     assert reloaded is not None
     assert (reloaded.is_altered, reloaded.verified_at) == (True, NOW + MINUTE)
-    await store.positions.write_verdicts(
-        [VerdictWrite(position.id, False, NOW + 2 * MINUTE)], [], [bucket], NOW + 2 * MINUTE
-    )
-    connection = await asyncpg.connect(postgres_url)
-    deviations = await connection.fetch("SELECT * FROM deviations")
-    kinds = await connection.fetch(
-        "SELECT kind FROM events WHERE at >= $1 AND at <= $2 ORDER BY id", NOW, NOW + 2 * MINUTE
-    )
-    await connection.close()
-    assert [row["kind"] for row in kinds] == [
-        "altered",
-        "deviation-seen",
-        "deviation-changed",
-        "in-sync",
-        "deviation-ended",
-    ]
-    (deviation,) = deviations
-    assert (deviation["difference"], deviation["cause"]) == (Decimal("-0.5"), "by hand")
-    assert (deviation["first_seen"], deviation["ended_at"]) == (NOW, NOW + 2 * MINUTE)
-
-
-async def test_a_cause_that_was_found_is_not_lost_to_a_later_look(
-    store: Store, postgres_url: str
-) -> None:
-    account = await add_account(store)
-    bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
-    seen = DeviationRecord(bucket, DeviationKind.MISSING, Decimal(2), Decimal(1), "ADL")
-    await store.positions.write_verdicts([], [seen], [], NOW)
-    await store.positions.write_verdicts([], [replace(seen, cause=None)], [], NOW + MINUTE)
-    connection = await asyncpg.connect(postgres_url)
-    row = await connection.fetchrow("SELECT cause, last_verified FROM deviations")
-    await connection.close()
-    assert tuple(row) == ("ADL", NOW + MINUTE)
+    cleared = [VerdictWrite(position.id, False, NOW + 2 * MINUTE)]
+    await store.positions.write_verdicts(cleared, [], [], NOW + 2 * MINUTE)
+    events = await store.evidence.events_of(position.id, 9)
+    assert [event.kind for event in events] == ["in-sync", "altered", "position-recorded"]
+    assert len(await store.evidence.events_of(calm.id, 9)) == 1
 
 
 async def test_an_older_compare_or_price_never_overwrites_a_newer_one(store: Store) -> None:

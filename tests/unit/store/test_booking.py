@@ -6,9 +6,11 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from positiond.daemon.domain.model import (
+    Booked,
     Category,
     Component,
     ComponentId,
@@ -21,20 +23,35 @@ from positiond.store.booking import book
 from tests.builders_store import NOW
 
 
-def component(side: Side = Side.BUY, quantity: str = "2", closed: str = "0") -> Component:
+def component(
+    side: Side = Side.BUY,
+    quantity: str = "2",
+    closed: str = "0",
+    category: Category = Category.LINEAR,
+    symbol: str = "BTCUSDT",
+    coin: str | None = None,
+) -> Component:
     return Component(
         ComponentId(UUID(int=1)),
         PositionId(UUID(int=2)),
-        Category.LINEAR,
-        "BTCUSDT",
+        category,
+        symbol,
         side,
         Decimal(quantity),
         Decimal(closed),
         Decimal(100),
+        coin=coin,
     )
 
 
-def fill(exec_id: str, quantity: str, price: str, fee: str = "0", second: int = 0) -> Fill:
+def fill(
+    exec_id: str,
+    quantity: str,
+    price: str,
+    fee: str = "0",
+    second: int = 0,
+    fee_coin: str = "USDT",
+) -> Fill:
     return Fill(
         exec_id,
         Category.LINEAR,
@@ -45,7 +62,7 @@ def fill(exec_id: str, quantity: str, price: str, fee: str = "0", second: int = 
         Decimal(price),
         Decimal(quantity),
         Decimal(fee),
-        "USDT",
+        fee_coin,
         "Trade",
         "CreateByUser",
         True,
@@ -57,21 +74,64 @@ def fill(exec_id: str, quantity: str, price: str, fee: str = "0", second: int = 
 def test_a_long_realizes_the_rise_and_a_short_the_fall() -> None:
     fills = [fill("a", "0.5", "110", "0.02"), fill("b", "1.5", "90", "-0.01")]
     long, short = book(component(Side.BUY), fills), book(component(Side.SELL), fills)
-    assert long.realized_pnl == Decimal("0.5") * 10 - Decimal("1.5") * 10
-    assert short.realized_pnl == -long.realized_pnl
-    assert (long.filled, long.closed, long.beyond, long.fees) == (2, 2, 0, Decimal("0.01"))
+    fees = Decimal("0.01")
+    assert long.money == (Booked("USDT", fees, realized_pnl=Decimal(-10)),)
+    assert short.money == (Booked("USDT", fees, realized_pnl=Decimal(10)),)
+    assert (long.filled, long.closed, long.beyond) == (2, 2, 0)
 
 
 def test_what_is_filled_beyond_the_open_quantity_realizes_nothing() -> None:
     booking = book(component(closed="1.5"), [fill("a", "1", "110", "0.1")])
     assert (booking.filled, booking.closed, booking.beyond) == (1, Decimal("0.5"), Decimal("0.5"))
-    assert booking.realized_pnl == 5
-    assert booking.fees == Decimal("0.1")
+    assert booking.money == (Booked("USDT", Decimal("0.1"), realized_pnl=Decimal(5)),)
 
 
 def test_the_earlier_fill_takes_what_is_open_whatever_the_order_given() -> None:
     late, early = fill("a", "2", "200", second=1), fill("b", "2", "110", second=0)
-    assert book(component(), [late, early]).realized_pnl == 20
+    assert book(component(), [late, early]).money[0].realized_pnl == 20
+
+
+@pytest.mark.parametrize(
+    ("category", "symbol", "coin", "fee_coin", "settles_in", "paid_in"),
+    [
+        (Category.LINEAR, "BTCUSDT", None, "USDT", "USDT", "USDT"),
+        (Category.LINEAR, "BTCPERP", None, "USDC", "USDC", "USDC"),
+        (Category.LINEAR, "BTCUSDE", None, "USDE", "USDE", "USDE"),
+        # A fee paid in Bybit's token, or in a coin that the row does not name.
+        (Category.LINEAR, "BTCUSDT-26DEC25", None, "MNT", "USDT", "MNT"),
+        (Category.LINEAR, "BTC-26DEC25", None, "", "USDC", "USDC"),
+        (Category.OPTION, "BTC-26DEC25-90000-C", None, "", "USDC", "USDC"),
+        (Category.OPTION, "BTC-26DEC25-90000-C-USDT", None, "", "USDT", "USDT"),
+        (Category.INVERSE, "BTCUSDH26", None, "BTC", "BTC", "BTC"),
+        (Category.INVERSE, "ETHUSD", None, "", "ETH", "ETH"),
+        # A spot purchase pays its fee in the coin that it bought.
+        (Category.SPOT, "BTCUSDC", "BTC", "BTC", "USDC", "BTC"),
+        (Category.SPOT, "BTCUSDC", None, "USDC", "USDC", "USDC"),
+    ],
+)
+def test_pnl_goes_to_the_settlement_coin_and_the_fee_to_its_own(
+    category: Category,
+    symbol: str,
+    coin: str | None,
+    fee_coin: str,
+    settles_in: str,
+    paid_in: str,
+) -> None:
+    leg = component(category=category, symbol=symbol, coin=coin)
+    booking = book(leg, [fill("a", "1", "200", "0.1", fee_coin=fee_coin)])
+    assert {m.coin for m in booking.money if m.realized_pnl} == {settles_in}
+    assert {m.coin for m in booking.money if m.fees} == {paid_in}
+
+
+def test_what_the_planner_knew_to_be_the_settlement_coin_goes_before_every_guess() -> None:
+    (money,) = book(component(), [fill("a", "1", "110", fee_coin="USDT")], "USDE").money[:1]
+    assert (money.coin, money.realized_pnl) == ("USDE", 10)
+
+
+def test_an_inverse_leg_realizes_in_its_coin() -> None:
+    leg = component(category=Category.INVERSE, symbol="BTCUSD", quantity="100")
+    (money,) = book(leg, [fill("a", "100", "200", "0.001", fee_coin="BTC")]).money
+    assert money == Booked("BTC", Decimal("0.001"), realized_pnl=Decimal("0.5"))
 
 
 QUANTITIES = st.decimals("0.001", "5", places=3)
