@@ -12,6 +12,8 @@ from .model import (
     Account,
     AccountId,
     BucketKey,
+    Category,
+    InstrumentKey,
     KeyInfo,
     Position,
     PositionId,
@@ -116,7 +118,18 @@ class Portfolio:
 
     def holders(self, symbols: Iterable[SymbolKey]) -> frozenset[PositionId]:
         """The positions with an open leg in one of the symbols."""
-        return frozenset[PositionId]().union(*(self._by_symbol.get(symbol, ()) for symbol in symbols))
+        return frozenset[PositionId]().union(
+            *(self._by_symbol.get(symbol, ()) for symbol in symbols)
+        )
+
+    def coins_unknown(self) -> frozenset[InstrumentKey]:
+        """The spot instruments of open legs whose coin is not known yet: no wallet backs them."""
+        return frozenset(
+            InstrumentKey(position.environment, component.category, component.symbol)
+            for position in self.positions.values()
+            for component in position.components
+            if component.category is Category.SPOT and component.coin is None and component.open > 0
+        )
 
 
 def _held_by(position: Position) -> frozenset[SymbolKey]:

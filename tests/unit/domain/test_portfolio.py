@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from positiond.daemon.domain.model import Verdict
+from positiond.daemon.domain.model import Category, Verdict
 from positiond.daemon.domain.portfolio import Portfolio
 from positiond.daemon.domain.verdict import Reading
 
@@ -17,9 +17,11 @@ from ...builders import (
     OTHER_ACCOUNT,
     component,
     holding,
+    key_of,
     position,
     symbol_key,
 )
+from .places import balance, coin_key, spot_leg
 
 
 def test_a_new_position_is_unverified_until_it_was_compared() -> None:
@@ -61,3 +63,42 @@ def test_symbols_and_holders_are_those_of_open_legs() -> None:
     assert portfolio.holders([symbol_key(BTC)]) == {one.id}
     assert portfolio.holders([symbol_key(ETH)]) == frozenset()
     assert one.components[1].open == Decimal(0)
+
+
+def test_a_leg_that_was_closed_gives_its_symbol_free() -> None:
+    portfolio = Portfolio()
+    portfolio.put(position(component("1"), component("2", symbol=ETH)))
+    for symbol in (BTC, ETH):
+        portfolio.readings[symbol_key(symbol)] = Reading((holding("1", symbol),), NOON)
+    portfolio.put(position(component("1", closed="1"), component("2", symbol=ETH)))
+    assert portfolio.symbols(ACCOUNT) == {symbol_key(ETH)}
+    assert portfolio.holders([symbol_key(BTC)]) == frozenset()
+    assert set(portfolio.readings) == {symbol_key(ETH)}
+
+
+def test_positions_are_found_by_their_account_until_the_last_is_gone() -> None:
+    portfolio = Portfolio()
+    one, two = position(component(of="a"), name="a"), position(component(of="b"), name="b")
+    far = position(component(of="c"), name="c", account_id=OTHER_ACCOUNT)
+    for each in (two, far, one):
+        portfolio.put(each)
+    assert portfolio.of_account(ACCOUNT) == sorted((one, two), key=lambda p: p.id)
+    portfolio.drop(one.id)
+    portfolio.drop(far.id)
+    assert portfolio.of_account(ACCOUNT) == [two]
+    assert portfolio.account_ids() == {ACCOUNT}
+
+
+def test_a_spot_leg_moves_to_its_coin_once_that_is_known() -> None:
+    portfolio = Portfolio()
+    unknown = spot_leg("1", coin=None)
+    contract = component("1", symbol=ETH)
+    portfolio.put(position(unknown, contract, spot_leg("1", "OLDUSDT", None, closed="1")))
+    assert portfolio.coins_unknown() == {key_of(BTC, Category.SPOT)}
+    assert portfolio.symbols(ACCOUNT) == {coin_key(BTC), symbol_key(ETH)}
+    portfolio.put(position(spot_leg("1"), contract))
+    assert portfolio.coins_unknown() == frozenset()
+    assert portfolio.symbols(ACCOUNT) == {coin_key("BTC"), symbol_key(ETH)}
+    portfolio.readings[coin_key("BTC")] = Reading((balance("1"),), NOON)
+    assert len(portfolio.holders([coin_key("BTC")])) == 1
+    assert portfolio.holders([coin_key(BTC)]) == frozenset()
