@@ -1,3 +1,5 @@
+import type { Ledger } from "../src/api/ledger";
+import type { DeviationRow } from "../src/model/evidence";
 import type { Leg, Position } from "../src/model/position";
 import type { Shelf } from "../src/api/storage";
 import { Storage } from "../src/api/storage";
@@ -9,8 +11,10 @@ export function leg(over: Partial<Leg> = {}): Leg {
     id: "leg-1",
     category: "linear",
     symbol: "BTCUSDT",
+    coin: null,
     side: "Buy",
-    quantity: "0.5",
+    quantity: over.quantity ?? "0.5",
+    recordedQuantity: over.quantity ?? "0.5",
     closedQuantity: "0",
     entryPrice: "101250.1",
     price: "101274.8",
@@ -20,6 +24,8 @@ export function leg(over: Partial<Leg> = {}): Leg {
     pnlCurrency: null,
     actual: "0.5",
     difference: "0",
+    deviates: over.difference !== undefined && over.difference !== null && Number(over.difference) !== 0,
+    note: null,
     ...over,
   };
 }
@@ -29,6 +35,7 @@ export function position(over: Partial<Position> = {}): Position {
     id: "p1",
     accountId: "a1",
     name: "BTC/ETH pair",
+    note: "",
     tags: [],
     status: "ACTIVE",
     isAltered: false,
@@ -41,10 +48,55 @@ export function position(over: Partial<Position> = {}): Position {
     fees: "1.2",
     funding: "0",
     realizedPnl: "0",
+    booked: [{ coin: "USDT", fees: "1.2", funding: "0", realizedPnl: "0" }],
+    bookedIncomplete: null,
     openedAt: "2026-03-01T10:00:00Z",
     verifiedAt: "2026-03-01T11:59:00Z",
     legs: [leg()],
+    deviations: [],
     lastClose: null,
+    ...over,
+  };
+}
+
+/** An open one of the leg's bucket. */
+export function deviation(over: Partial<DeviationRow> = {}): DeviationRow {
+  return {
+    id: 1,
+    category: "linear",
+    symbol: "BTCUSDT",
+    positionIdx: 0,
+    kind: "missing",
+    expected: "0.5",
+    actual: "0.1",
+    difference: "-0.4",
+    firstSeen: "2026-03-01T11:58:00Z",
+    lastVerified: "2026-03-01T11:59:30Z",
+    endedAt: null,
+    resolution: null,
+    cause: "Long leg reduced by ADL 11:58:00, 0.4 BTC",
+    whileAway: false,
+    ...over,
+  };
+}
+
+/** A position of one leg of which 0.4 of 0.5 are gone. */
+export function altered(over: Partial<Position> = {}): Position {
+  const legs = [leg({ actual: "0.1", difference: "-0.4" })];
+  return position({ isAltered: true, verdict: "altered", legs, deviations: [deviation()], ...over });
+}
+
+/** Knows nothing and agrees to everything. */
+export function quietLedger(over: Partial<Ledger> = {}): Ledger {
+  const done = () => Promise.resolve();
+  return {
+    past: () => Promise.resolve({ deviations: [], events: [] }),
+    pnl: () => Promise.resolve([]),
+    holdings: () => Promise.resolve({ holdings: [], readAt: "2026-03-01T12:00:00Z", incomplete: null }),
+    resolve: done,
+    edit: done,
+    recheck: done,
+    record: done,
     ...over,
   };
 }
@@ -55,6 +107,7 @@ export function wirePosition(over: Record<string, unknown> = {}): Record<string,
     id: "p1",
     account_id: "a1",
     name: "BTC/ETH pair",
+    note: "",
     tags: [],
     status: "ACTIVE",
     is_altered: false,
@@ -68,6 +121,8 @@ export function wirePosition(over: Record<string, unknown> = {}): Record<string,
     funding: "0",
     realized_pnl: "0",
     net_pnl: "12.34",
+    booked: [{ coin: "USDT", fees: "0", funding: "0", realized_pnl: "0" }],
+    booked_incomplete: null,
     opened_at: "2026-03-01T10:00:00.000Z",
     closed_at: null,
     verified_at: null,
@@ -86,8 +141,14 @@ export function wirePosition(over: Record<string, unknown> = {}): Record<string,
         unrealized_pnl: null,
         actual: null,
         difference: null,
+        pnl_currency: "USDT",
+        coin: null,
+        recorded_quantity: "0.8",
+        deviates: false,
+        note: "",
       },
     ],
+    deviations: [],
     last_close: null,
     ...over,
   };

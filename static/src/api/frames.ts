@@ -28,7 +28,7 @@ function deviation(from: Json) {
     verdict: verdict(from, "verdict"),
     symbol: textOrNull(from, "symbol"),
     difference: decimalOrNull(from, "difference"),
-    detail: wordsOrNull(from, "detail"),
+    cause: wordsOrNull(from, "cause"),
   };
 }
 

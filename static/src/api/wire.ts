@@ -1,4 +1,5 @@
-import type { Change, CloseLeg, CloseReport, Leg, Position, Side, Verdict } from "../model/position";
+import { parseDecimal, signOf } from "../model/decimal";
+import type { Booked, Change, CloseLeg, CloseReport, Leg, Position, Side, Verdict } from "../model/position";
 import { wholePosition } from "../model/position";
 import {
   decimal,
@@ -13,6 +14,7 @@ import {
   wordsOrNull,
   type Json,
 } from "./decode";
+import { deviationRow } from "./evidence";
 
 const SIDES: readonly Side[] = ["Buy", "Sell"];
 
@@ -20,6 +22,7 @@ const SIDES: readonly Side[] = ["Buy", "Sell"];
 const FIELDS: { readonly [Key in Exclude<keyof Position, "id">]: Field<Position[Key]> } = {
   accountId: ["account_id", text],
   name: ["name", text],
+  note: ["note", text],
   tags: ["tags", tags],
   status: ["status", (from, key) => oneOf(from, key, ["ACTIVE", "CLOSING", "CLOSED"])],
   isAltered: ["is_altered", flag],
@@ -32,9 +35,12 @@ const FIELDS: { readonly [Key in Exclude<keyof Position, "id">]: Field<Position[
   fees: ["fees", decimalOrNull],
   funding: ["funding", decimalOrNull],
   realizedPnl: ["realized_pnl", decimalOrNull],
+  booked: ["booked", (from, key) => list(from, key).map(booked)],
+  bookedIncomplete: ["booked_incomplete", wordsOrNull],
   openedAt: ["opened_at", text],
   verifiedAt: ["verified_at", textOrNull],
   legs: ["components", (from, key) => list(from, key).map(leg)],
+  deviations: ["deviations", (from, key) => list(from, key).map(deviationRow)],
   lastClose: ["last_close", (from, key) => (isNothing(from[key]) ? null : closeReport(from[key]))],
 };
 
@@ -79,14 +85,27 @@ function closeLeg(value: unknown): CloseLeg {
   };
 }
 
+function booked(value: unknown): Booked {
+  const from = object(value, "booked");
+  return {
+    coin: text(from, "coin"),
+    fees: decimal(from, "fees"),
+    funding: decimal(from, "funding"),
+    realizedPnl: decimal(from, "realized_pnl"),
+  };
+}
+
 function leg(value: unknown): Leg {
   const from = object(value, "component");
+  const difference = decimalOrNull(from, "difference");
   return {
     id: text(from, "id"),
     category: text(from, "category"),
     symbol: text(from, "symbol"),
+    coin: textOrNull(from, "coin"),
     side: oneOf(from, "side", SIDES),
     quantity: decimal(from, "quantity"),
+    recordedQuantity: decimalOrNull(from, "recorded_quantity") ?? decimal(from, "quantity"),
     closedQuantity: decimalOrNull(from, "closed_quantity") ?? "0",
     entryPrice: decimal(from, "entry_price"),
     price: decimalOrNull(from, "price"),
@@ -95,8 +114,15 @@ function leg(value: unknown): Leg {
     unrealizedPnl: decimalOrNull(from, "unrealized_pnl"),
     pnlCurrency: textOrNull(from, "pnl_currency"),
     actual: decimalOrNull(from, "actual"),
-    difference: decimalOrNull(from, "difference"),
+    difference,
+    // Without the daemon's own word on it, any difference counts.
+    deviates: typeof from["deviates"] === "boolean" ? from["deviates"] : isOff(difference),
+    note: wordsOrNull(from, "note"),
   };
+}
+
+function isOff(difference: string | null): boolean {
+  return difference !== null && signOf(parseDecimal(difference)) !== 0;
 }
 
 /** A verdict this page does not know is a doubt, and a doubt is Unverified. */

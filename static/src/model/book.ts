@@ -17,7 +17,7 @@ export interface Deviation {
   readonly symbol: string | null;
   readonly difference: string | null;
   /** Why, in the daemon's words. */
-  readonly detail: string | null;
+  readonly cause: string | null;
 }
 
 export interface Notice {
@@ -174,7 +174,7 @@ function afterDeviation(book: Book, deviation: Deviation): Book {
   if (name === undefined || deviation.verdict === "unverified") return book;
   if (deviation.verdict === "in_sync") return withNotice(book, "good", `${name} matches Bybit.`);
   const off = deviation.difference === null ? "" : ` ${deviation.symbol} ${formatSigned(deviation.difference)}.`;
-  return withNotice(book, "bad", `${name} is altered.${off} ${deviation.detail ?? ""}`.trim());
+  return withNotice(book, "bad", `${name} is altered.${off} ${deviation.cause ?? ""}`.trim());
 }
 
 function afterStep(book: Book, step: CloseStep): Book {

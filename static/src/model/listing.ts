@@ -75,9 +75,10 @@ function byText(left: string, right: string): number {
 
 function searchText({ position, pending, accountLabel }: Entry): string {
   const altered = showsAltered(position) ? ["altered"] : [];
+  const inSync = position.verdict === "in_sync" ? ["in sync"] : [];
   const symbols = position.legs.map((leg) => `${leg.symbol} ${leg.category}`);
   const standing = standingOf(position, pending);
-  return [position.name, accountLabel ?? "", standing, ...altered, ...symbols, ...position.tags]
+  return [position.name, accountLabel ?? "", standing, ...altered, ...inSync, ...symbols, ...position.tags]
     .join(" ")
     .toLowerCase();
 }

@@ -1,4 +1,5 @@
 import { parseDecimal, subtract, toText } from "./decimal";
+import type { DeviationRow } from "./evidence";
 
 export type PositionStatus = "ACTIVE" | "CLOSING" | "CLOSED";
 export type Verdict = "in_sync" | "altered" | "unverified";
@@ -9,8 +10,12 @@ export interface Leg {
   readonly id: string;
   readonly category: string;
   readonly symbol: string;
+  /** Whose wallet balance backs a spot leg; null until it is known. */
+  readonly coin: string | null;
   readonly side: Side;
   readonly quantity: string;
+  /** The quantity at first, before any resolve action. */
+  readonly recordedQuantity: string;
   readonly closedQuantity: string;
   readonly entryPrice: string;
   readonly price: string | null;
@@ -23,6 +28,17 @@ export interface Leg {
   readonly actual: string | null;
   /** Actual less open, in the leg's own direction. */
   readonly difference: string | null;
+  /** The verdict on the difference: a permitted one does not deviate, and `note` says what it is. */
+  readonly deviates: boolean;
+  readonly note: string | null;
+}
+
+/** What was booked in one coin, exact and valued in nothing else. */
+export interface Booked {
+  readonly coin: string;
+  readonly fees: string;
+  readonly funding: string;
+  readonly realizedPnl: string;
 }
 
 export interface CloseLeg {
@@ -44,6 +60,7 @@ export interface Position {
   readonly id: string;
   readonly accountId: string;
   readonly name: string;
+  readonly note: string;
   readonly tags: readonly string[];
   readonly status: PositionStatus;
   readonly isAltered: boolean;
@@ -56,9 +73,14 @@ export interface Position {
   readonly fees: string | null;
   readonly funding: string | null;
   readonly realizedPnl: string | null;
+  readonly booked: readonly Booked[];
+  /** Why fees, funding or what was realized cannot be valued. */
+  readonly bookedIncomplete: string | null;
   readonly openedAt: string;
   readonly verifiedAt: string | null;
   readonly legs: readonly Leg[];
+  /** The open ones of its legs' buckets. */
+  readonly deviations: readonly DeviationRow[];
   readonly lastClose: CloseReport | null;
 }
 
@@ -82,7 +104,11 @@ export interface Change {
 }
 
 const BLANK = {
+  note: "",
   tags: [],
+  booked: [],
+  bookedIncomplete: null,
+  deviations: [],
   verdictReason: null,
   unrealizedPnl: null,
   netPnl: null,

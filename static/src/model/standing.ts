@@ -36,13 +36,14 @@ export function worstLeg(position: Position): WorstLeg | null {
   return { leg, difference: leg.difference, others: deviating.length - 1 };
 }
 
+/** Off by more than is permitted: the fee of a spot purchase is a difference, and no deviation. */
 export function deviates(leg: Leg): boolean {
-  return leg.difference !== null && signOf(parseDecimal(leg.difference)) !== 0;
+  return leg.deviates && leg.difference !== null && signOf(parseDecimal(leg.difference)) !== 0;
 }
 
 function isWorse(next: Leg, worst: Leg | null): boolean {
   if (worst === null || worst.difference === null || next.difference === null) return true;
-  // a/b > c/d as a·d > c·b: quantities are above zero, and nothing is rounded.
+  // a/b > c/d as a·d > c·b: no quantity is below zero, and nothing is rounded.
   const left = multiply(absolute(parseDecimal(next.difference)), parseDecimal(worst.quantity));
   const right = multiply(absolute(parseDecimal(worst.difference)), parseDecimal(next.quantity));
   return compareDecimals(left, right) > 0;

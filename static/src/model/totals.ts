@@ -24,7 +24,8 @@ export function totals(positions: readonly Position[]): readonly Total[] {
 }
 
 function isUnpriced(position: Position): boolean {
-  return position.unrealizedPnl === null || position.pnlIncomplete !== null;
+  // A net that is missing makes the sum of nets as partial as a missing price does.
+  return position.unrealizedPnl === null || position.netPnl === null || position.pnlIncomplete !== null;
 }
 
 function sum(amounts: readonly (string | null)[]): string {

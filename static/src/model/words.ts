@@ -1,3 +1,6 @@
+import { parseDecimal } from "./decimal";
+import type { JournalEntry } from "./evidence";
+import { formatSigned } from "./money";
 import type { CloseLeg, CloseReport, Leg } from "./position";
 
 const STATES: Readonly<Record<string, string>> = {
@@ -55,6 +58,57 @@ export function legWords(leg: CloseLeg): string {
 /** "Long" or "Short", as traders say it. */
 export function directionWords(leg: Leg): string {
   return leg.side === "Buy" ? "Long" : "Short";
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  missing: "Less than recorded",
+  surplus: "More than recorded",
+  flipped: "The other way round",
+};
+
+/** What kind of deviation it is, as a person says it. */
+export function kindWords(kind: string): string {
+  return KINDS[kind] ?? inWords(kind);
+}
+
+const RESOLUTIONS: Readonly<Record<string, string>> = {
+  accept: "accepted as your own",
+  rebase: "leg rebased",
+  mark_closed: "leg marked closed",
+};
+
+/** How a deviation ended. */
+export function resolutionWords(resolution: string | null): string {
+  return resolution === null ? "gone again" : (RESOLUTIONS[resolution] ?? inWords(resolution));
+}
+
+/** One line of the journal: what happened, to what, by how much, why. */
+export function entryWords({ kind, data }: JournalEntry): string {
+  const what = inWords(kind);
+  const parts = [wordIn(data["symbol"]), differenceIn(data["difference"]), wordIn(data["action"]), causeIn(data["cause"])];
+  const told = parts.filter((part) => part !== null).join(" · ");
+  const sentence = what.charAt(0).toUpperCase() + what.slice(1);
+  return told === "" ? sentence : `${sentence}: ${told}`;
+}
+
+function wordIn(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value.replaceAll("_", " ") : null;
+}
+
+/** The journal outlives versions: what is no number any more is left out, not a fault. */
+function differenceIn(value: unknown): string | null {
+  if (typeof value !== "string") return null;
+  try {
+    parseDecimal(value);
+  } catch {
+    return null;
+  }
+  return formatSigned(value);
+}
+
+function causeIn(value: unknown): string | null {
+  if (typeof value === "object" && value !== null && "text" in value) return wordIn(value.text);
+  return wordIn(value);
 }
 
 function inWords(code: string): string {

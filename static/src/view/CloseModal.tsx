@@ -1,9 +1,9 @@
-import { useEffect, useRef } from "preact/hooks";
 import { parseDecimal, signOf } from "../model/decimal";
 import { formatNumber } from "../model/money";
 import { openQuantity, reverseSide, type Leg, type Position } from "../model/position";
 import { deviates, showsAltered } from "../model/standing";
 import { WarningIcon } from "./icons";
+import { Modal } from "./Modal";
 import { Money } from "./Money";
 
 interface Props {
@@ -17,35 +17,8 @@ interface Props {
 /** Asks before anything is sent. Cancel has the focus: a stray Enter closes nothing. */
 export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) {
   const altered = showsAltered(position);
-  const dialog = useRef<HTMLDialogElement>(null);
-  const cancel = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
-    const opener = document.activeElement;
-    const shown = dialog.current;
-    shown?.showModal();
-    cancel.current?.focus();
-    return () => {
-      // While it is shown the rest of the page is inert and takes no focus.
-      shown?.close();
-      if (opener instanceof HTMLElement) opener.focus();
-    };
-  }, []);
-
   return (
-    <dialog
-      ref={dialog}
-      class="modal"
-      role="dialog"
-      aria-modal="true"
-      aria-labelledby="close-title"
-      data-testid="close-modal"
-      onCancel={(event) => {
-        event.preventDefault();
-        onCancel();
-      }}
-      onKeyDown={(event) => onKey(event, dialog.current, onCancel)}
-    >
-      <h2 id="close-title">Close {position.name}?</h2>
+    <Modal name="close" title={`Close ${position.name}?`} onCancel={onCancel}>
       <p class="modal-sum">
         Unrealized P&amp;L now{" "}
         <Money amount={position.unrealizedPnl} currency={position.pnlCurrency} reason={position.pnlIncomplete} />
@@ -67,14 +40,14 @@ export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) 
         </p>
       )}
       <div class="modal-actions">
-        <button ref={cancel} class="button" type="button" data-testid="cancel-close" onClick={onCancel}>
+        <button class="button" type="button" data-first data-testid="cancel-close" onClick={onCancel}>
           Keep it open
         </button>
         <button class="button danger solid" type="button" data-testid="confirm-close" disabled={isClosing} onClick={onConfirm}>
           {isClosing ? "Closing already…" : "Close position"}
         </button>
       </div>
-    </dialog>
+    </Modal>
   );
 }
 
@@ -95,18 +68,4 @@ function OrderLine({ leg }: { readonly leg: Leg }) {
       )}
     </li>
   );
-}
-
-/** Escape cancels and Tab stays inside, also where the browser leaves either to the page. */
-function onKey(event: KeyboardEvent, dialog: HTMLDialogElement | null, onCancel: () => void): void {
-  if (event.key === "Escape") {
-    event.preventDefault();
-    onCancel();
-  }
-  if (event.key !== "Tab" || dialog === null) return;
-  const stops = [...dialog.querySelectorAll<HTMLElement>("button:not([disabled])")];
-  const edge = event.shiftKey ? stops[0] : stops.at(-1);
-  if (document.activeElement !== edge) return;
-  event.preventDefault();
-  (event.shiftKey ? stops.at(-1) : stops[0])?.focus();
 }

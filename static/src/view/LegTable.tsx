@@ -49,12 +49,13 @@ function LegRow({ leg, currency, now }: RowProps) {
     <tr data-testid="leg-row" data-symbol={leg.symbol}>
       <th scope="row">
         <span class={`direction ${leg.side === "Buy" ? "long" : "short"}`}>{directionWords(leg)}</span>{" "}
-        {leg.symbol} <span class="muted">{leg.category}</span>
+        {leg.symbol} <span class="muted">{leg.category}{leg.coin !== null && leg.category === "spot" && `, ${leg.coin} in the wallet`}</span>
       </th>
       <td class="number"><Recorded leg={leg} /></td>
       <td class="number">{numberOrDash(leg.actual)}</td>
       <td class={`number ${deviates(leg) ? "deviates" : ""}`}>
         {deviates(leg) && <WarningIcon />} {leg.difference === null ? "—" : formatSigned(leg.difference)}
+        {leg.note !== null && <span class="leg-note" data-testid="leg-note">{leg.note}</span>}
       </td>
       <td class="number">{formatNumber(leg.entryPrice)}</td>
       <td class="number">
@@ -71,10 +72,12 @@ function LegRow({ leg, currency, now }: RowProps) {
 function Recorded({ leg }: { readonly leg: Leg }) {
   const open = formatNumber(openQuantity(leg));
   const recorded = formatNumber(leg.quantity);
+  const atFirst = formatNumber(leg.recordedQuantity);
   return (
     <>
       {open}
       {open !== recorded && <span class="muted"> of {recorded}</span>}
+      {atFirst !== recorded && <span class="leg-note">at first {atFirst}</span>}
     </>
   );
 }

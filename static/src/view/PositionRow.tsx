@@ -1,4 +1,5 @@
 import { useMemo } from "preact/hooks";
+import type { Ledger } from "../api/ledger";
 import { age } from "../model/age";
 import type { Entry } from "../model/listing";
 import { isClosing } from "../model/standing";
@@ -19,22 +20,23 @@ interface Props {
   /** What the daemon's clock says. */
   readonly now: number;
   readonly actions: RowActions;
+  readonly ledger: Ledger;
 }
 
 /** One position: its row, and below it what stands behind the row. */
-export function PositionRow({ entry, isExpanded, now, actions }: Props) {
+export function PositionRow({ entry, isExpanded, now, actions, ledger }: Props) {
   const { position, pending, accountLabel } = entry;
   const since = age(position.openedAt, now);
   // Folded, a row shows of the clock only its age; unfolded, seconds.
   const moment = isExpanded ? now : since;
   // The same node again tells Preact to skip the row: most rows do not change in a frame.
   return useMemo(
-    () => <Row entry={entry} isExpanded={isExpanded} now={now} since={since} actions={actions} />,
-    [position, pending, accountLabel, isExpanded, moment, actions],
+    () => <Row entry={entry} isExpanded={isExpanded} now={now} since={since} actions={actions} ledger={ledger} />,
+    [position, pending, accountLabel, isExpanded, moment, actions, ledger],
   );
 }
 
-function Row({ entry, isExpanded, now, since, actions }: Props & { readonly since: string }) {
+function Row({ entry, isExpanded, now, since, actions, ledger }: Props & { readonly since: string }) {
   const { position, pending } = entry;
   const closing = isClosing(position, pending);
   const detailsId = `details-${position.id}`;
@@ -54,7 +56,7 @@ function Row({ entry, isExpanded, now, since, actions }: Props & { readonly sinc
           <Money amount={position.pnlIncomplete === null ? position.unrealizedPnl : null} currency={position.pnlCurrency} reason={position.pnlIncomplete} testId="pnl" />
         </td>
         <td class="number cell-net" data-label="Net">
-          <Money amount={position.pnlIncomplete === null ? position.netPnl : null} currency={position.pnlCurrency} testId="net-pnl" />
+          <Money amount={position.pnlIncomplete === null ? position.netPnl : null} currency={position.pnlCurrency} reason={position.pnlIncomplete === null ? position.bookedIncomplete : null} testId="net-pnl" />
         </td>
         <td class="number cell-age" data-label="Age">{since}</td>
         <td class="cell-actions">
@@ -72,7 +74,7 @@ function Row({ entry, isExpanded, now, since, actions }: Props & { readonly sinc
       </tr>
       {isExpanded && (
         <tr class="details-row" id={detailsId}>
-          <td colSpan={6}><Details position={position} now={now} /></td>
+          <td colSpan={6}><Details position={position} now={now} ledger={ledger} /></td>
         </tr>
       )}
     </tbody>

@@ -1,9 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Desk } from "../api/desk";
+import { LEDGER, type Ledger } from "../api/ledger";
 import type { Storage } from "../api/storage";
 import { isCurrent, type Book } from "../model/book";
 import { matching, type Entry, type SortOrder } from "../model/listing";
 import { isClosing, showsAltered } from "../model/standing";
+import { AdoptModal } from "./AdoptModal";
 import { CloseModal } from "./CloseModal";
 import { EmptyState } from "./EmptyState";
 import { useKept } from "./live";
@@ -18,14 +20,16 @@ interface Props {
   readonly book: Book;
   readonly now: number;
   readonly storage: Storage;
+  readonly ledger?: Ledger;
 }
 
 /** The open positions: watched, sorted, filtered, closed. */
-export function PositionsPanel({ desk, book, now, storage }: Props) {
+export function PositionsPanel({ desk, book, now, storage, ledger = LEDGER }: Props) {
   const [order, setOrder] = useKept(storage, "positiond.order", keptOrder);
   const [expanded, setExpanded] = useKept(storage, "positiond.expanded", keptExpanded);
   const [filter, setFilter] = useState("");
   const [asked, setAsked] = useState<string | null>(null);
+  const [isAdopting, setAdopting] = useState(false);
   const [isHeld, setHeld] = useState(false);
 
   const entries = entriesOf(book, desk.labels);
@@ -35,7 +39,7 @@ export function PositionsPanel({ desk, book, now, storage }: Props) {
 
   return (
     <section class="panel" data-testid="positions-panel" data-current={isCurrent(book)} aria-labelledby="panel-title">
-      <Toolbar entries={entries} filter={filter} onFilter={setFilter} order={order} onOrder={setOrder} isStale={!isFresh(book)} />
+      <Toolbar entries={entries} filter={filter} onFilter={setFilter} order={order} onOrder={setOrder} isStale={!isFresh(book)} onAdopt={() => setAdopting(true)} />
       {book.seq === null ? (
         <p class="empty" role="status">Waiting for the positions…</p>
       ) : entries.length === 0 ? (
@@ -54,6 +58,7 @@ export function PositionsPanel({ desk, book, now, storage }: Props) {
               isExpanded={expanded.includes(entry.position.id)}
               now={now}
               actions={actions}
+              ledger={ledger}
             />
           ))}
           {shown.length === 0 && (
@@ -74,6 +79,7 @@ export function PositionsPanel({ desk, book, now, storage }: Props) {
           }}
         />
       )}
+      {isAdopting && <AdoptModal accounts={desk.labels} ledger={ledger} onEnd={() => setAdopting(false)} />}
     </section>
   );
 }
@@ -103,9 +109,10 @@ interface ToolbarProps {
   readonly order: SortOrder;
   readonly onOrder: (order: SortOrder) => void;
   readonly isStale: boolean;
+  readonly onAdopt: () => void;
 }
 
-function Toolbar({ entries, filter, onFilter, order, onOrder, isStale }: ToolbarProps) {
+function Toolbar({ entries, filter, onFilter, order, onOrder, isStale, onAdopt }: ToolbarProps) {
   const search = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -137,6 +144,7 @@ function Toolbar({ entries, filter, onFilter, order, onOrder, isStale }: Toolbar
         onKeyDown={(event) => event.key === "Escape" && onFilter("")}
       />
       <SortSelect order={order} onOrder={onOrder} />
+      <button class="button" type="button" data-testid="adopt" onClick={onAdopt}>Record a position…</button>
     </div>
   );
 }

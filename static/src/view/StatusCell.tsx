@@ -1,5 +1,6 @@
 import { formatSigned } from "../model/money";
 import type { PendingClose } from "../model/closing";
+import { worstCause } from "../model/evidence";
 import { hasEnded, type Position } from "../model/position";
 import { failedClose, showsAltered, standingOf, worstLeg, type Standing } from "../model/standing";
 import { failureWords, stateWords } from "../model/words";
@@ -18,9 +19,10 @@ export function StatusCell({ position, pending, onDismiss }: Props) {
   return (
     <div class="status">
       <div class="badges">
-        <StandingBadge standing={standing} isInOrder={!showsAltered(position)} />
+        <StandingBadge standing={standing} isAltered={showsAltered(position)} reason={position.verdictReason} />
         {showsAltered(position) && <AlteredBadge position={position} />}
       </div>
+      {showsAltered(position) && <p class="remark" data-testid="cause">{causeWords(position)}</p>}
       {standing === "closing" && <p class="remark">{closingRemark(position, pending)}</p>}
       {standing === "unverified" && position.verdictReason !== null && (
         <p class="remark">{position.verdictReason}</p>
@@ -37,27 +39,27 @@ export function StatusCell({ position, pending, onDismiss }: Props) {
 
 interface StandingProps {
   readonly standing: Standing;
-  readonly isInOrder: boolean;
+  readonly isAltered: boolean;
+  readonly reason: string | null;
 }
 
-/** The check mark is for what was compared and found in order; an altered position is just open. */
-function StandingBadge({ standing, isInOrder }: StandingProps) {
+/** The check mark is for what was compared and found in order. */
+function StandingBadge({ standing, isAltered, reason }: StandingProps) {
   switch (standing) {
     case "open":
-      return <span class="badge open">{isInOrder && <CheckIcon />} Open</span>;
+      return isAltered ? null : <span class="badge open" title="Bybit holds what is recorded"><CheckIcon /> In sync</span>;
     case "closing":
       return <span class="badge closing"><SpinnerIcon /> Closing…</span>;
     case "unverified":
-      return <span class="badge unverified"><QuestionIcon /> Unverified</span>;
+      return <span class="badge unverified" title={reason ?? undefined}><QuestionIcon /> Unverified</span>;
   }
 }
 
 function AlteredBadge({ position }: { readonly position: Position }) {
   const worst = worstLeg(position);
   const more = worst !== null && worst.others > 0 ? ` +${worst.others} more` : "";
-  const title = position.verdictReason ?? "What Bybit holds differs from what is recorded.";
   return (
-    <span class="badge altered" data-testid="altered-badge" title={title}>
+    <span class="badge altered" data-testid="altered-badge" title={causeWords(position)}>
       <WarningIcon /> Altered
       {worst !== null && (
         <span class="difference">
@@ -67,6 +69,10 @@ function AlteredBadge({ position }: { readonly position: Position }) {
       )}
     </span>
   );
+}
+
+function causeWords(position: Position): string {
+  return worstCause(position) ?? "What Bybit holds differs from what is recorded; the cause is not known.";
 }
 
 interface FaultProps {

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Desk } from "../api/desk";
+import { detailOf } from "../api/problem";
 import type { Storage } from "../api/storage";
 import type { Book } from "../model/book";
 
@@ -35,4 +36,48 @@ export function useKept<Value>(
     setValue(() => next);
   };
   return [value, keep];
+}
+
+export interface Fetched<Value> {
+  /** The last that came; it stays while a newer one is asked for. */
+  readonly value: Value | null;
+  readonly fault: string | null;
+}
+
+/** What `ask` gives, asked again when `key` changes; an answer that was overtaken is dropped. */
+export function useFetched<Value>(ask: () => Promise<Value>, key: string): Fetched<Value> {
+  const [fetched, setFetched] = useState<Fetched<Value>>({ value: null, fault: null });
+  useEffect(() => {
+    let isWanted = true;
+    ask().then(
+      (value) => isWanted && setFetched({ value, fault: null }),
+      (error: unknown) => isWanted && setFetched(({ value }) => ({ value, fault: detailOf(error) })),
+    );
+    return () => void (isWanted = false);
+  }, [key]);
+  return fetched;
+}
+
+export interface Attempt {
+  readonly isBusy: boolean;
+  /** Why the last try failed, in the daemon's words. */
+  readonly fault: string | null;
+  readonly run: (task: () => Promise<void>, onDone: () => void) => void;
+  readonly fail: (fault: string) => void;
+}
+
+/** One task of a person at a time, and what came of it. */
+export function useAttempt(): Attempt {
+  const [state, setState] = useState<Pick<Attempt, "isBusy" | "fault">>({ isBusy: false, fault: null });
+  const run = (task: () => Promise<void>, onDone: () => void) => {
+    setState({ isBusy: true, fault: null });
+    task().then(
+      () => {
+        setState({ isBusy: false, fault: null });
+        onDone();
+      },
+      (error: unknown) => setState({ isBusy: false, fault: detailOf(error) }),
+    );
+  };
+  return { ...state, run, fail: (fault) => setState({ isBusy: false, fault }) };
 }

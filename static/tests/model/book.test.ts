@@ -86,7 +86,7 @@ describe("the stream", () => {
   });
 
   it("tells of an altered position with the leg and the difference", () => {
-    const deviation = { positionId: "p1", verdict: "altered", symbol: "BTCUSDT", difference: "-0.4", detail: "By hand." } as const;
+    const deviation = { positionId: "p1", verdict: "altered", symbol: "BTCUSDT", difference: "-0.4", cause: "By hand." } as const;
     const book = after(snapshot(1, position()), { kind: "deviation", seq: 2, deviation });
     expect(book.notices[0]).toMatchObject({ tone: "bad", text: "BTC/ETH pair is altered. BTCUSDT −0.4. By hand." });
   });

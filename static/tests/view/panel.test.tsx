@@ -5,7 +5,7 @@ import type { Storage } from "../../src/api/storage";
 import { EMPTY_BOOK, reduce, type Book, type BookEvent } from "../../src/model/book";
 import type { Position } from "../../src/model/position";
 import { PositionsPanel } from "../../src/view/PositionsPanel";
-import { leg, memoryStorage, NOW, position } from "../builders";
+import { deviation, leg, memoryStorage, NOW, position, quietLedger } from "../builders";
 
 const feed = { public: "live", private: "live", lastSweepAt: null, tradingPaused: false };
 
@@ -22,7 +22,7 @@ function panel(book: Book, storage: Storage = memoryStorage()) {
     close: (id: string) => void closed.push(id),
     dispatch: (event: BookEvent) => void events.push(event),
   };
-  const draw = (next: Book) => <PositionsPanel desk={desk} book={next} now={NOW} storage={storage} />;
+  const draw = (next: Book) => <PositionsPanel desk={desk} book={next} now={NOW} storage={storage} ledger={quietLedger()} />;
   const view = render(draw(book));
   return { closed, events, redraw: (next: Book) => view.rerender(draw(next)), leave: view.unmount };
 }
@@ -67,12 +67,31 @@ describe("a row", () => {
     expect(row().dataset["verdict"]).toBe("altered");
   });
 
-  it("claims nothing in order with a check mark beside the Altered badge", () => {
+  it("says In sync only of what was compared and found in order", () => {
     const { redraw } = panel(bookOf([position()]));
+    expect(row().querySelector(".badge.open")?.textContent).toContain("In sync");
     expect(row().querySelector(".badge.open svg")).not.toBeNull();
-    redraw(bookOf([position({ isAltered: true, verdict: "altered" })]));
-    expect(row().querySelector(".badge.open")?.textContent).toContain("Open");
-    expect(row().querySelector(".badge.open svg")).toBeNull();
+    for (const doubt of [{ isAltered: true, verdict: "altered" }, { verdict: "unverified" }] as const) {
+      redraw(bookOf([position(doubt)]));
+      expect(row().textContent).not.toContain("In sync");
+    }
+  });
+
+  it("tells the cause of the worst leg, in the badge's tooltip and beneath it", () => {
+    const legs = [leg({ difference: "-0.1" }), leg({ id: "l2", symbol: "ETHUSDT", quantity: "8", difference: "-8" })];
+    const deviations = [deviation({ cause: "By hand." }), deviation({ id: 2, symbol: "ETHUSDT", cause: "Reduced by ADL." })];
+    const { redraw } = panel(bookOf([position({ isAltered: true, verdict: "altered", legs, deviations })]));
+    expect(screen.getByTestId("altered-badge").title).toBe("Reduced by ADL.");
+    expect(screen.getByTestId("cause").textContent).toBe("Reduced by ADL.");
+    redraw(bookOf([position({ isAltered: true, verdict: "altered", legs })]));
+    expect(screen.getByTestId("cause").textContent).toContain("the cause is not known");
+  });
+
+  it("shows no net without its parts, and says why; the total says so too", () => {
+    panel(bookOf([position({ netPnl: null, fees: null, bookedIncomplete: "no price of BTC" })]));
+    expect(within(row()).getByTestId("net-pnl").textContent).toBe("—no price of BTC");
+    expect(within(row()).getByTestId("pnl").textContent).toBe("+12.35 USDT");
+    expect(screen.getByTestId("total-incomplete")).not.toBeNull();
   });
 
   it("names each reason of a failed close once", () => {

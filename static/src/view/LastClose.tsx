@@ -1,0 +1,42 @@
+import { formatNumber } from "../model/money";
+import { hasEnded, type CloseLeg, type CloseReport, type Position } from "../model/position";
+import { failureWords, legWords, stateWords } from "../model/words";
+
+interface Props {
+  readonly position: Position;
+  readonly close: CloseReport;
+}
+
+/** How the last close went, leg by leg. */
+export function LastClose({ position, close }: Props) {
+  return (
+    <section class="last-close" aria-label="Last close" data-testid="last-close">
+      <h3>Last close: {outcomeOf(close)}</h3>
+      <ul>
+        {close.legs.map((leg) => (
+          <li key={leg.componentId}>
+            <strong>{symbolOf(position, leg)}</strong> {withoutSymbol(legWords(leg), symbolOf(position, leg))}
+            {leg.filled !== null && <span class="muted"> · filled {formatNumber(leg.filled)}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function outcomeOf(close: CloseReport): string {
+  if (!hasEnded(close)) return stateWords(close.state);
+  if (close.state === "DONE") return "done";
+  // The legs below say each its own reason: here the code's is enough.
+  const short = close.legs.length > 0 ? { ...close, detail: null } : close;
+  return `${close.state === "CANCELLED" ? "cancelled" : "failed"}, ${failureWords(short)}`;
+}
+
+function withoutSymbol(words: string, symbol: string): string {
+  const lead = `${symbol}: `;
+  return words.startsWith(lead) ? words.slice(lead.length) : words;
+}
+
+function symbolOf(position: Position, { componentId }: CloseLeg): string {
+  return position.legs.find((leg) => leg.id === componentId)?.symbol ?? "A leg";
+}

@@ -1,0 +1,21 @@
+import { describe, expect, it } from "vitest";
+import { entryWords, kindWords, resolutionWords } from "../../src/model/words";
+
+const entry = (kind: string, data: Record<string, unknown> = {}) => ({ id: 1, at: "2026-03-01T12:00:00Z", kind, actor: null, data });
+
+describe("a line of the journal", () => {
+  it.each([
+    [entry("in-sync"), "In sync"],
+    [entry("deviation-seen", { symbol: "BTCUSDT", difference: "-0.40", cause: "By hand." }), "Deviation seen: BTCUSDT · −0.4 · By hand."],
+    [entry("deviation-seen", { cause: { kind: "adl", text: "By ADL." } }), "Deviation seen: By ADL."],
+    [entry("resolved", { action: "mark_closed" }), "Resolved: mark closed"],
+    [entry("from-another-version", { difference: "a lot", symbol: 7, cause: null }), "From another version"],
+  ])("%o", (given, wanted) => {
+    expect(entryWords(given)).toBe(wanted);
+  });
+});
+
+it("words that this page does not know stay readable", () => {
+  expect([kindWords("missing"), kindWords("brand-new")]).toEqual(["Less than recorded", "brand new"]);
+  expect([resolutionWords(null), resolutionWords("rebase"), resolutionWords("some_day")]).toEqual(["gone again", "leg rebased", "some day"]);
+});
