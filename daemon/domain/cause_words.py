@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from enum import StrEnum
 from itertools import islice
 from typing import Final
 
@@ -19,6 +20,16 @@ _ID_SHOWN: Final = 8
 _MOST_IDS: Final = 3
 # The average of several fills, finer than their prices by so many digits.
 _FINER: Final = 2
+
+
+class Mark(StrEnum):
+    """What the time is since which executions were looked at; completes "since 12:00:00 UTC, "."""
+
+    IN_ORDER = "when it was last in order"
+    COMPARED = "when it was last compared"
+    RECORDED = "when it was recorded"
+    BEFORE_RECORDED = "an hour before it was recorded"
+    LIMIT = "as far back as Bybit tells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +131,9 @@ class Words:
             share = f"trades add up to {sums}"
         return f"{share}: {story}; {'; '.join(notes)}"
 
-    def since(self, since: datetime, was_in_order: bool, is_partly: bool) -> str:
+    def since(self, since: datetime, mark: Mark, is_partly: bool) -> str:
         what = "no trade explains the rest" if is_partly else "no trade explains it"
-        known = "when it was last in order" if was_in_order else "from when it was recorded"
-        return f"{what} since {self.time(since)}, {known}"
+        return f"{what} since {self.time(since)}, {mark}"
 
     def expired(self, at: datetime) -> str:
         return f"it expired at {self.time(at)} and Bybit's delivery record is not there yet"

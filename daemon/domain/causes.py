@@ -14,7 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from .cause_words import Subject, Words, average, blended
+from .cause_words import Mark, Subject, Words, average, blended
 from .deviations import Cause, CauseKind, DeviationRow
 from .model import ZERO, Category, Delivery, Fill, Side
 from .origins import CORPORATE_ACTION, DELIVERED, Origin, origin_of
@@ -34,8 +34,8 @@ class Gathered:
     """What the account's executions say of a bucket since it was last in order.
 
     `owners` are the names of our positions by the link ids of their orders; `is_away` tells of an
-    execution (by id and time) that it came while its stream was down. `was_in_order` False: since
-    it was recorded. `expired_at`: when the contract's time was over, if it was.
+    execution (by id and time) that it came while its stream was down. `mark` says what `since` is.
+    `expired_at`: when the contract's time was over, if it was.
     """
 
     fills: Sequence[Fill]
@@ -44,7 +44,7 @@ class Gathered:
     since: datetime
     now: datetime
     is_away: Away
-    was_in_order: bool = True
+    mark: Mark = Mark.IN_ORDER
     expired_at: datetime | None = None
 
 
@@ -250,7 +250,7 @@ def _unexplained(deviation: Deviation, gathered: Gathered, pieces: _Pieces, word
         quantity = abs(deviation.actual - deviation.expected)
         return Cause(CORPORATE_ACTION.kind, text, quantity=quantity, at=last.executed_at)
     known = pieces.likely or pieces.possible
-    notes = [words.since(gathered.since, gathered.was_in_order, bool(known))]
+    notes = [words.since(gathered.since, gathered.mark, bool(known))]
     if gathered.expired_at is not None and deviation.actual == 0:
         notes.append(words.expired(gathered.expired_at))
     elif pieces.covers:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from positiond.daemon.domain.cause_words import Mark
 from positiond.daemon.domain.causes import Gathered, explain
 from positiond.daemon.domain.deviations import Cause, CauseKind, DeviationRow
 from positiond.daemon.domain.model import BucketKey, Category, Delivery, DeviationKind, Fill, Side
@@ -75,7 +76,7 @@ def gathered(
     owners: dict[str, str] | None = None,
     away: frozenset[str] = frozenset(),
     now: datetime = NOON,
-    was_in_order: bool = True,
+    mark: Mark = Mark.IN_ORDER,
     expired_at: datetime | None = None,
 ) -> Gathered:
     return Gathered(
@@ -85,7 +86,7 @@ def gathered(
         after(-60),
         now,
         lambda exec_id, at: exec_id in away,
-        was_in_order,
+        mark,
         expired_at,
     )
 
@@ -304,10 +305,11 @@ def test_an_expired_option_is_explained_by_its_delivery_record() -> None:
 
 
 def test_a_delivery_that_is_told_twice_counts_once() -> None:
-    gone = trade("1", SHORT, exec_type="Delivery", category=Category.OPTION)
+    hand = trade("0.5", SHORT, at=-9, category=Category.OPTION, order="hand")
+    gone = trade("0.5", SHORT, exec_type="Delivery", category=Category.OPTION)
     off = deviation("1", "0", Category.OPTION, OPTION)
-    cause = explain(off, gathered(gone, deliveries=[delivery("1", LONG)]), "BTC")
-    assert (cause.kind, cause.quantity) == (CauseKind.DELIVERY, D(1))
+    cause = explain(off, gathered(hand, gone, deliveries=[delivery("0.5", LONG)]), "BTC")
+    assert (cause.kind, cause.order_ids) == (CauseKind.SEVERAL, ("hand",))
 
 
 def test_an_expired_contract_without_its_record_says_what_is_missing() -> None:
@@ -398,10 +400,10 @@ def test_trades_that_overshoot_are_told_as_what_they_are() -> None:
 
 
 def test_nothing_at_all_is_said_plainly() -> None:
-    cause = explain(deviation("1", "0.6"), gathered(was_in_order=False), "BTC")
+    cause = explain(deviation("1", "0.6"), gathered(mark=Mark.RECORDED), "BTC")
     assert cause == Cause(
         CauseKind.UNKNOWN,
-        "Long leg reduced by 0.4 BTC; no trade explains it since 11:59:00 UTC, from when it was "
+        "Long leg reduced by 0.4 BTC; no trade explains it since 11:59:00 UTC, when it was "
         "recorded",
     )
 
