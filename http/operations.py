@@ -139,6 +139,7 @@ RECORD_POSITION = Operation(
         "too-many-components",
         "duplicate-component",
         "unknown-symbol",
+        "not-trading",
         "wrong-category",
         "quantity-zero",
         "quantity-off-step",
@@ -146,6 +147,8 @@ RECORD_POSITION = Operation(
         "spot-short",
         "not-supported-yet",
         "unknown-account",
+        "close-in-progress",
+        "holdings-unread",
         *_EXCHANGE_CODES,
     ),
 )
@@ -180,6 +183,7 @@ RESOLVE_POSITION = Operation(
         "opposite-unassigned",
         "cannot-rebase",
         "changed-meanwhile",
+        "coin-unknown",
         "spot-has-no-unassigned",
         *_EXCHANGE_CODES,
     ),
@@ -253,7 +257,7 @@ HOLDINGS = Operation(
     "What Bybit holds in the account, read now: per bucket the total, what positions track of "
     "it, what is recorded as the trader's own, and what is free to be recorded",
     {200: Answer("All of it; `incomplete` names what could not be read", "Holdings")},
-    codes=("unknown-account", "read-just-now", *_EXCHANGE_CODES),
+    codes=("unknown-account", *_EXCHANGE_CODES),
 )
 RECONCILE = Operation(
     "reconcile",

@@ -51,6 +51,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "unknown-symbol": (422, "The symbol is not listed"),
         "wrong-category": (422, "The category does not fit"),
         "quantity-zero": (422, "The quantity must be above zero"),
+        "not-trading": (422, "The symbol cannot be traded"),
         "quantity-off-step": (422, "The quantity is no multiple of the step"),
         "price-not-positive": (422, "The price must be above zero"),
         "spot-short": (422, "A spot component cannot be short"),
@@ -67,7 +68,6 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "too-many-sign-ins": (429, "Too many sign-in attempts"),
         "too-many-streams": (429, "Too many open streams"),
         "reconciled-just-now": (429, "The account was compared just now"),
-        "read-just-now": (429, "The account's holdings were read just now"),
         # What it is about.
         "unknown-account": (404, "There is no such account"),
         "unknown-position": (404, "There is no such position"),
@@ -76,6 +76,8 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "already-closed": (409, "The position is closed"),
         "already-sending": (409, "An order may have left already"),
         "already-ended": (409, "The close request has ended"),
+        "close-in-progress": (409, "A close is under way in the same bucket"),
+        "coin-unknown": (409, "The coin that backs a spot leg is not known yet"),
         "close-open": (409, "A close is open on what would be changed"),
         "unverified": (409, "What Bybit holds is not verified"),
         "nothing-to-resolve": (409, "Nothing deviates there"),
@@ -89,6 +91,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         # What cannot be reached.
         "store-unavailable": (503, "The database does not answer"),
         "exchange-unreachable": (503, "Bybit does not answer"),
+        "holdings-unread": (503, "What Bybit holds could not be read"),
         "exchange-unreadable": (503, "Bybit's answer is not understood"),
         "exchange-busy": (503, "Bybit asks to wait"),
         "exchange-refused": (503, "Bybit refused"),

@@ -1,9 +1,11 @@
-import { add, compareDecimals, parseDecimal, signOf, subtract, ZERO, type Decimal } from "./decimal";
+import { add, compareDecimals, multiply, parseDecimal, signOf, subtract, ZERO, type Decimal } from "./decimal";
 import { deviationOf, type DeviationRow } from "./evidence";
 import { formatNumber, formatSigned } from "./money";
 import { openQuantity, type Leg, type Position } from "./position";
 import { deviates, showsAltered } from "./standing";
 import { directionWords } from "./words";
+
+const HUNDRED = parseDecimal("100");
 
 export type ResolveAction = "accept" | "rebase" | "mark_closed";
 
@@ -35,11 +37,18 @@ export function actionsFor(position: Position, leg: Leg): readonly ResolveAction
   if (!showsAltered(position) || position.status !== "ACTIVE") return [];
   if (!deviates(leg) || leg.actual === null) return [];
   const part = parseDecimal(leg.actual);
+  const open = parseDecimal(openQuantity(leg));
   const applicable: ResolveAction[] = [];
   if (isAcceptable(position, leg)) applicable.push("accept");
   if (signOf(part) > 0) applicable.push("rebase");
-  else if (signOf(parseDecimal(openQuantity(leg))) > 0) applicable.push("mark_closed");
+  if (signOf(open) > 0 && isGone(leg, part, open)) applicable.push("mark_closed");
   return applicable;
+}
+
+/** Crumbs of a coin are what fees leave of it; a bucket that turned around is not explained by an end. */
+function isGone(leg: Leg, part: Decimal, open: Decimal): boolean {
+  if (leg.category !== "spot") return signOf(part) === 0;
+  return signOf(part) >= 0 && compareDecimals(multiply(part, HUNDRED), open) <= 0;
 }
 
 export function planOf(action: ResolveAction, position: Position, leg: Leg): ResolvePlan {

@@ -68,6 +68,9 @@ function LegDeviation({ position, leg, now, onAsk }: LegProps) {
           First seen {age(row.firstSeen, now)} ago · last verified {age(row.lastVerified, now)} ago
         </p>
       )}
+      {actions.length === 0 && position.status === "ACTIVE" && (
+        <p data-testid="no-action">No change of this leg alone would match what Bybit holds: put it right there, or resolve another position first.</p>
+      )}
       {actions.length > 0 && (
         <p class="deviation-actions">
           {actions.map((action) => (
