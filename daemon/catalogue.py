@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from .domain.expiry import expiry_of
 from .domain.model import Instrument, InstrumentKey
 from .domain.ports import Gateway
 
@@ -22,6 +23,7 @@ class Catalogue:
         self._gateway = gateway
         self._now = now
         self._known: dict[InstrumentKey, tuple[Instrument | None, datetime]] = {}
+        self._deliveries: dict[InstrumentKey, datetime] = {}
 
     def cached(self, key: InstrumentKey) -> Instrument | None:
         """What was last heard of it, however old."""
@@ -37,7 +39,17 @@ class Catalogue:
             found = await self._gateway.instruments(key.environment, key.category, key.symbol)
             match = next((i for i in found if i.key == key), None)
             self._known[key] = (match, self._now())
+            if match is not None and match.delivery_at is not None:
+                self._deliveries[key] = match.delivery_at
         return self._known[key][0]
+
+    def is_delivered(self, key: InstrumentKey) -> bool:
+        """Whether the contract is past its delivery: Bybit may then know nothing of it any more.
+
+        What was once heard stays known, and a name with a date in it says the same after a restart.
+        """
+        at = self._deliveries.get(key) or expiry_of(key.category, key.symbol)
+        return at is not None and at <= self._now()
 
     def _is_good(self, key: InstrumentKey) -> bool:
         if key not in self._known:

@@ -11,6 +11,9 @@ from .catalogue import Catalogue
 from .close_inbox import Inboxes
 from .domain.errors import ExchangeUnreachable
 from .domain.model import (
+    ZERO,
+    Category,
+    CloseId,
     CloseOrderId,
     Component,
     ComponentId,
@@ -18,11 +21,12 @@ from .domain.model import (
     InstrumentKey,
     Position,
 )
-from .domain.orders import CloseRequest
-from .domain.plan import Surroundings, is_as_new_as
+from .domain.orders import CloseOrder, CloseRequest, OrderState, SignedOrder
+from .domain.plan import LegPlan, Surroundings, is_as_new_as
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Closes, Positions, Switches
 from .domain.verdict import Reading, symbol_of
+from .in_flight import InFlight
 from .timing import Timing
 from .together import together
 
@@ -41,6 +45,7 @@ class Closing:
     portfolio: Portfolio
     catalogue: Catalogue
     locks: BucketLocks
+    in_flight: InFlight
     inboxes: Inboxes
     timing: Timing
     new_link_id: Callable[[], str]
@@ -48,6 +53,47 @@ class Closing:
     exchange: Callable[[Position], AccountExchange]
     shown: Callable[[CloseRequest], None]
     ended: Callable[[CloseRequest, Position | None], None]
+
+    def new_row(
+        self,
+        close_id: CloseId,
+        position: Position,
+        component: Component,
+        attempt: int,
+        signed: SignedOrder,
+    ) -> CloseOrder:
+        """The row of an order that is about to be written ahead."""
+        draft = signed.order
+        key = InstrumentKey(position.environment, component.category, component.symbol)
+        instrument = self.catalogue.cached(key)
+        return CloseOrder(
+            id=self.new_order_id(),
+            close_id=close_id,
+            component_id=component.id,
+            bucket=symbol_of(position, component).bucket(draft.position_idx),
+            attempt=attempt,
+            link_id=draft.link_id,
+            side=draft.side,
+            quantity=draft.quantity,
+            state=OrderState.PLANNED,
+            order_id=None,
+            signed_at=signed.signed_at,
+            dies_at=signed.dies_at,
+            filled=ZERO,
+            average_price=None,
+            status=None,
+            detail=None,
+            created_at=self.timing.now(),
+            settle_coin=instrument.settle_coin if instrument is not None else None,
+        )
+
+
+def may_send(plan: LegPlan) -> LegPlan:
+    """Spot has no reduce-only on Bybit: nothing is sent there before it is known how to be safe."""
+    if plan.component.category is not Category.SPOT or not plan.quantity:
+        return plan
+    why = f"{plan.component.symbol}: spot legs cannot be closed here yet; sell the coin on Bybit"
+    return replace(plan, quantity=ZERO, code="spot-not-closable", detail=why)
 
 
 class LegReader:
@@ -66,11 +112,10 @@ class LegReader:
         position = self._position
         key = InstrumentKey(position.environment, component.category, component.symbol)
         instrument = await self._c.catalogue.instrument(key)
-        claims = await self._c.positions.claims(
-            position.account_id, component.category, component.symbol
-        )
+        place = symbol_of(position, component)
+        claims = await self._c.positions.claims(place.account_id, place.category, place.symbol)
         exchange = self._c.exchange(position)
-        holdings = await exchange.holdings_in(component.category, component.symbol)
+        holdings = await exchange.holdings_in(place.category, place.symbol, urgent=True)
         if not holdings:
             raise ExchangeUnreachable("no-row", f"Bybit gave no row for {component.symbol}")
         # A leg that claims nothing any more has nothing open, whatever our copy of it says.

@@ -35,6 +35,7 @@ from .domain.orders import (
 )
 from .domain.plan import is_ours
 from .domain.ports import AccountExchange, Closes
+from .in_flight import InFlight
 from .timing import Timing
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class OrderSettler:
         closes: Closes,
         exchange: AccountExchange,
         inboxes: Inboxes,
+        in_flight: InFlight,
         timing: Timing,
         fits: Callable[[CloseOrder], Awaitable[bool]],
         expired: Callable[[], bool],
@@ -64,6 +66,7 @@ class OrderSettler:
         self._closes = closes
         self._exchange = exchange
         self._inboxes = inboxes
+        self._in_flight = in_flight
         self._timing = timing
         self._fits = fits
         self._expired = expired
@@ -87,7 +90,7 @@ class OrderSettler:
             order = _moved(order, OrderEvent.SENDING)
             outcome = await self._exchange.send(signed)
             order = self._after(order, outcome)
-            await self._closes.save_order(order)
+            await self._save(order)
             if not isinstance(outcome, NotExecuted):
                 return order
             self._note(f"{order.bucket.symbol}: {outcome.detail}")
@@ -112,11 +115,11 @@ class OrderSettler:
             why = "the position changed, or trading was paused, before it could be sent"
         if why is not None:
             order = replace(_moved(order, OrderEvent.GIVEN_UP), detail=why)
-            await self._closes.save_order(order)
+            await self._save(order)
             return order, None
         signed = self._exchange.sign(order.draft)
         order = replace(order, signed_at=signed.signed_at, dies_at=signed.dies_at)
-        await self._closes.save_order(order)
+        await self._save(order)
         return order, signed
 
     @staticmethod
@@ -202,11 +205,11 @@ class OrderSettler:
                 status=FOREIGN,
                 detail="an order under this id differs from what was written down",
             )
-            await self._closes.save_order(order)
+            await self._save(order)
             return order
         if not report.status.is_terminal:
             order = replace(_moved(order, OrderEvent.SEEN_OPEN), order_id=report.order_id)
-            await self._closes.save_order(order)
+            await self._save(order)
             return order
         order = replace(order, order_id=report.order_id)
         order = await self._book(order, inbox, report.filled)
@@ -220,7 +223,7 @@ class OrderSettler:
             detail=report.reason or None,
             average_price=report.average_price,
         )
-        await self._closes.save_order(order)
+        await self._save(order)
         return order
 
     async def _take_silence(
@@ -244,7 +247,7 @@ class OrderSettler:
             )
         else:
             return order
-        await self._closes.save_order(order)
+        await self._save(order)
         return order
 
     async def _has_executions(self, order: CloseOrder) -> bool:
@@ -256,6 +259,13 @@ class OrderSettler:
             self._note(f"{order.bucket.symbol}: reading executions: {error.detail}")
             return True
         return any(fill.link_id == order.link_id for fill in fills)
+
+    async def _save(self, order: CloseOrder) -> None:
+        """Store how the order stands; an order to be sent counts as in flight before that."""
+        if not order.state.is_settled:
+            self._in_flight.note(order)
+        await self._closes.save_order(order)
+        self._in_flight.note(order)
 
     # --- fills ------------------------------------------------------------------------------
 
@@ -281,8 +291,11 @@ class OrderSettler:
         if not fills:
             return order
         note_newest(self.last_fills, order.component_id, fills)
+        self._in_flight.note_fills(order.bucket.account_id, fills)
         booked = await self._closes.add_fills(order, fills)
-        return replace(order, filled=booked.filled)
+        order = replace(order, filled=booked.filled)
+        self._in_flight.note(order)
+        return order
 
 
 def has_news(order: CloseOrder, fills: Iterable[Fill]) -> bool:

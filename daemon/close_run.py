@@ -8,6 +8,7 @@ size is read until the outcome is verified, across every retry in between.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -15,12 +16,12 @@ from typing import Final
 import structlog
 
 from .backoff import Backoff
-from .close_context import Closing, LegReader
+from .close_context import Closing, LegReader, may_send
 from .close_orders import OrderSettler, has_news, note_newest
 from .domain.buckets import SymbolKey
 from .domain.closing import OrderEvent, RequestEvent, next_order_state, next_request_state
 from .domain.errors import PositiondError
-from .domain.model import ZERO, BucketKey, ComponentId, Fill, Position
+from .domain.model import ZERO, BucketKey, Component, ComponentId, Fill, Position
 from .domain.orders import (
     CloseOrder,
     CloseRequest,
@@ -77,7 +78,8 @@ class CloseRun:
                     await self._retrying(self._claim)
                 if self._request.state.is_open:
                     async with self._c.locks.held(self._symbols()):
-                        await self._retrying(self._close)
+                        with self._in_flight():
+                            await self._retrying(self._close)
 
     async def _retrying(self, step: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(first=0.3, most=5.0)
@@ -112,6 +114,8 @@ class CloseRun:
                 await self._c.closes.save_order(moved)
                 self._orders[index] = moved
             _ = self._c.inboxes[order.link_id]
+            self._c.in_flight.note(self._orders[index])
+        self._c.in_flight.know(leg.id for leg in self._legs)
         await self._move(RequestEvent.RESTARTED)
         self._is_stale = False
 
@@ -131,7 +135,16 @@ class CloseRun:
             self._note(f"waiting for another close in {names}")
 
     def _symbols(self) -> frozenset[SymbolKey]:
-        return frozenset(symbol_of(self._position, leg) for leg in self._legs)
+        return frozenset(place for _, place in self._places())
+
+    def _places(self) -> list[tuple[Component, SymbolKey]]:
+        return [(leg, symbol_of(self._position, leg)) for leg in self._legs]
+
+    def _in_flight(self) -> AbstractContextManager[None]:
+        """Compares may go on meanwhile: they are told what our orders may still move."""
+        return self._c.in_flight.closing(
+            self._places(), self._request.open_at_acceptance, is_known=not self._is_stale
+        )
 
     # --- under the locks --------------------------------------------------------------------
 
@@ -160,7 +173,7 @@ class CloseRun:
         if self._expired():
             await self._finish(RequestEvent.EXPIRED, "expired", "nothing was sent in time", ())
             return
-        plans = [plan_leg(around) for around in await self._reader.read(self._legs)]
+        plans = [may_send(plan_leg(around)) for around in await self._reader.read(self._legs)]
         state = self._c.portfolio.accounts.get(self._position.account_id)
         if state is not None and state.key_info is not None and state.key_info.read_only:
             await self._refuse("read-only-key", "the API key may not trade", plans)
@@ -194,6 +207,8 @@ class CloseRun:
         """Sign, then commit the rows, in that order: a late send by a stalled process has died."""
         exchange = self._c.exchange(self._position)
         rows = [self._new_order(plan, exchange) for plan in plans]
+        for row in rows:
+            self._c.in_flight.note(row)
         new = next_request_state(self._request.state, event)
         await self._c.closes.write_ahead(self._request.id, self._request.state, rows)
         self._orders.extend(rows)
@@ -212,25 +227,8 @@ class CloseRun:
         signed = exchange.sign(draft)
         self._signed[draft.link_id] = signed
         self._link_ids.add(draft.link_id)
-        return CloseOrder(
-            id=self._c.new_order_id(),
-            close_id=self._request.id,
-            component_id=component.id,
-            bucket=symbol_of(self._position, component).bucket(plan.position_idx),
-            attempt=1 + len(self._of(component.id)),
-            link_id=draft.link_id,
-            side=draft.side,
-            quantity=draft.quantity,
-            state=OrderState.PLANNED,
-            order_id=None,
-            signed_at=signed.signed_at,
-            dies_at=signed.dies_at,
-            filled=ZERO,
-            average_price=None,
-            status=None,
-            detail=None,
-            created_at=self._c.timing.now(),
-        )
+        attempt = 1 + len(self._of(component.id))
+        return self._c.new_row(self._request.id, self._position, component, attempt, signed)
 
     async def _send_planned(self) -> None:
         """Send everything planned, all buckets at once, until each outcome is stored."""
@@ -252,6 +250,7 @@ class CloseRun:
             self._c.closes,
             self._c.exchange(self._position),
             self._c.inboxes,
+            self._c.in_flight,
             self._c.timing,
             self._fits,
             self._expired,
@@ -344,6 +343,9 @@ class CloseRun:
             dust=dust or {},
             now=now,
         )
+        if dust:
+            # Before the position leaves memory: what is left of it must not look like a surplus.
+            self._c.portfolio.unassigned = await self._c.positions.unassigned()
         _log.info("close ended", close=str(self._request.id), state=new.value, code=code)
         await self._tell_end(
             replace(self._request, state=new, code=code, detail=detail, legs=legs, ended_at=now)

@@ -22,6 +22,7 @@ class _Leg:
     symbol: SymbolKey
     component: Component
     closed_before: Decimal
+    is_known: bool
     orders: dict[CloseOrderId, CloseOrder] = field(default_factory=dict)
 
 
@@ -43,12 +44,17 @@ class InFlight:
         self,
         legs: Iterable[tuple[Component, SymbolKey]],
         open_before: Mapping[ComponentId, Decimal],
+        *,
+        is_known: bool,
     ) -> Iterator[None]:
-        """A close works on these legs, of which so much was open when it was accepted."""
+        """A close works on these legs, of which so much was open when it was accepted.
+
+        One that a dead process left is not known before its orders were read from their rows.
+        """
         entered = list(legs)
         for component, symbol in entered:
             closed_before = component.quantity - open_before[component.id]
-            self._legs[component.id] = _Leg(symbol, component, closed_before)
+            self._legs[component.id] = _Leg(symbol, component, closed_before, is_known)
             self._turn(symbol)
         try:
             yield
@@ -64,7 +70,15 @@ class InFlight:
             leg.orders[order.id] = order
             self._turn(leg.symbol)
 
-    def note_fills(self, account_id: AccountId, fills: list[Fill]) -> None:
+    def know(self, component_ids: Iterable[ComponentId]) -> None:
+        """All orders of these legs have been noted by now."""
+        for component_id in component_ids:
+            leg = self._legs.get(component_id)
+            if leg is not None and not leg.is_known:
+                leg.is_known = True
+                self._turn(leg.symbol)
+
+    def note_fills(self, account_id: AccountId, fills: Iterable[Fill]) -> None:
         """What a lookup found, which the stream may not have told."""
         for fill in fills:
             self.fills.note(account_id, fill)
@@ -73,13 +87,18 @@ class InFlight:
         """Another number after every change: a read belongs to one of them only."""
         return self._versions.get(symbol, 0)
 
+    def is_at_work(self, symbol: SymbolKey) -> bool:
+        """Whether a close works in the symbol that says what its orders may still do."""
+        return any(leg.symbol == symbol and leg.is_known for leg in self._legs.values())
+
     def changes(self) -> Mapping[SymbolKey, Mapping[int, Decimal]]:
         """Per symbol and positionIdx, the signed change that orders may still make to `actual`.
 
         A symbol that a close works in is always there, with an empty mapping before its orders.
         """
-        found: dict[SymbolKey, dict[int, Decimal]] = {leg.symbol: {} for leg in self._legs.values()}
-        for leg in self._legs.values():
+        known = [leg for leg in self._legs.values() if leg.is_known]
+        found: dict[SymbolKey, dict[int, Decimal]] = {leg.symbol: {} for leg in known}
+        for leg in known:
             if not leg.orders:
                 continue
             may_have_closed = leg.closed_before + sum(map(_at_most, leg.orders.values()), ZERO)

@@ -34,25 +34,25 @@ class NewestFills:
         if len(self._fills) > _MANY:
             self._forget_old()
 
-    def is_behind(self, place: SymbolKey, rows: Sequence[Holding]) -> bool:
-        """Whether every row of the place is from before one of its fills.
+    def lag(self, place: SymbolKey, rows: Sequence[Holding]) -> timedelta | None:
+        """For how long a fill has been known that no row of the place shows; None if none is.
 
-        An execution does not say which side of a hedge it belongs to (V5: execution stream has no
-        positionIdx), so one row as new as the fill is enough.
+        An execution does not say which side of a hedge it belongs to (V5: the execution stream has
+        no positionIdx), so one row as new as the fill is enough.
         """
-        since = self._now() - _GOOD_FOR
-        return any(
-            at > since and not any(is_as_new_as([row], row.position_idx, fill) for row in rows)
-            for symbol, (fill, at) in self._of(place)
-        )
+        unseen = [
+            self._now() - at
+            for fill, at in self._of(place)
+            if not any(is_as_new_as([row], row.position_idx, fill) for row in rows)
+        ]
+        return max((lag for lag in unseen if lag < _GOOD_FOR), default=None)
 
-    def _of(self, place: SymbolKey) -> list[tuple[SymbolKey, tuple[Fill, datetime]]]:
+    def _of(self, place: SymbolKey) -> list[tuple[Fill, datetime]]:
         if place.category is not Category.SPOT:
-            known = self._fills.get(place)
-            return [] if known is None else [(place, known)]
+            return [self._fills[place]] if place in self._fills else []
         # A wallet moves with every pair of its coin; one pair too many only costs a second read.
         return [
-            (symbol, known)
+            known
             for symbol, known in self._fills.items()
             if (symbol.account_id, symbol.category) == (place.account_id, Category.SPOT)
             and (symbol.symbol.startswith(place.symbol) or symbol.symbol.endswith(place.symbol))

@@ -2,15 +2,15 @@
 
 Two ways lead to a compare. The sweep reads everything, at start, every five minutes on the clock
 and when a private stream (re)connects. The event path re-queries the symbols whose size changed,
-once they have been quiet. Both end in `_settle`, the one place where flags change.
+once they have been quiet. Both end in `Settlement`, the one place where flags change.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final, NoReturn
 
 import structlog
@@ -18,43 +18,38 @@ import structlog
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
+from .domain.deviations import CauseKind, DeviationRow
 from .domain.errors import PositiondError
 from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
-from .domain.model import (
-    AccountId,
-    Holding,
-    Position,
-    PositionId,
-    Verdict,
-)
-from .domain.portfolio import NOT_COMPARED, Portfolio
-from .domain.ports import AccountExchange, Positions
-from .domain.quiet import QuietWindow
-from .domain.records import DeviationRecord, PnlWrite, VerdictWrite
-from .domain.schedule import next_sweep
-from .domain.verdict import Judgement, PositionSync, Reading, judge
+from .domain.model import AccountId, Fill, Holding
+from .domain.portfolio import Portfolio
+from .domain.ports import AccountExchange, Evidence, Positions
+from .domain.quiet import QUIET, QuietWindow
+from .domain.records import PnlWrite
+from .domain.verdict import FEE_TOLERANCE, Reading
+from .doubts import Doubts
+from .in_flight import InFlight
+from .places import places_of
 from .retries import Retries
+from .settling import Changed, Explains, Settlement
 from .size_reader import SizeReader
+from .sweeps import Sweeps
 from .timing import Timing
 
 _log = structlog.get_logger(__name__)
 
-# How long a loop may sleep without looking up; also the pace of its heartbeat.
 _NAP: Final = 1.0
-_LOOK_EVERY: Final = 0.05
-_FIRST_WAIT: Final = timedelta(seconds=10)
-_AT_ONCE: Final = 8
+# Accounts read at once. The client paces the requests; this only keeps its line short, so that an
+# event's read does not stand behind a whole sweep.
+_AT_ONCE: Final = 24
+# Work on one account that takes longer than this is stuck, and the loop then beats no more.
+_STUCK: Final = timedelta(minutes=4)
+# Executions show late; after this a deviation that nothing explains stays unexplained.
+_EXPLAINED_WITHIN: Final = timedelta(minutes=10)
+# Executions of these types never change a size (Bybit V5: enum execType). Any other that we do not
+# count as a fill is one we do not know: what it did is asked for.
+_HARMLESS: Final = frozenset({"Funding", "SessionSettlePnL"})
 
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A read about to begin: its turn among all reads, and the locks' stamps of its symbols."""
-
-    turn: int
-    stamps: Mapping[SymbolKey, int | None]
-
-
-Changed = Callable[[frozenset[PositionId]], None]
 PriceWrites = Callable[[], list[PnlWrite]]
 
 
@@ -73,27 +68,46 @@ class PositionReconciler:
         turned: Changed,
         price_writes: PriceWrites,
         sweep_minutes: int,
+        *,
+        evidence: Evidence,
+        causes: Explains,
+        in_flight: InFlight,
+        fee_tolerance: Decimal = FEE_TOLERANCE,
     ) -> None:
         self._portfolio = portfolio
         self._positions = positions
+        self._evidence = evidence
         self._exchanges = exchanges
         self._locks = locks
+        self._in_flight = in_flight
         self._timing = timing
         self._changed = changed
-        self._turned = turned
         self._price_writes = price_writes
-        self._sweep_minutes = sweep_minutes
-        self._reader = SizeReader(portfolio, exchanges, catalogue, timing)
+        self._reader = SizeReader(portfolio, exchanges, catalogue, in_flight.fills, timing)
+        self._settlement = Settlement(
+            portfolio, positions, causes, locks, in_flight, timing, changed, turned, fee_tolerance
+        )
+        self._doubts = Doubts(portfolio, timing.now, changed)
         self._quiet = QuietWindow()
         self._wake = asyncio.Event()
-        self._settling = asyncio.Lock()
         self._unread: set[AccountId] = set()
-        self._retries = Retries()
-        self._turns = 0
-        self._newest: dict[SymbolKey, int] = {}
-        self.last_sweep_at: datetime | None = None
-        self.sweeps = 0
-        self.overlaps = 0
+        self._due: dict[AccountId, set[SymbolKey]] = {}
+        self._working: dict[tuple[str, Hashable], datetime] = {}
+        self._failed: Retries[AccountId] = Retries(first=2.0, most=60.0)
+        self._unexplained: Retries[SymbolKey] = Retries(first=2.0, most=60.0)
+        self._sweeps = Sweeps(timing, sweep_minutes)
+
+    @property
+    def last_sweep_at(self) -> datetime | None:
+        return self._sweeps.last_at
+
+    @property
+    def sweeps(self) -> int:
+        return self._sweeps.done
+
+    @property
+    def overlaps(self) -> int:
+        return self._sweeps.overlaps
 
     # --- what the streams and the others tell -----------------------------------------------
 
@@ -101,31 +115,36 @@ class PositionReconciler:
         """Note what may have changed; never blocks. Called for every private event."""
         match event:
             case AccountFeedUp(account_id):
-                self._unread.add(account_id)
-                self._wake.set()
+                self._doubts.stream_up(account_id)
+                self.resync(account_id)
             case AccountFeedDown(account_id, reason):
-                self._doubt(account_id, f"the private stream is down: {reason}")
+                # Without a connection nobody will come to doubt it later: another process leads.
+                is_over = account_id not in self._exchanges
+                self._doubts.stream_down(account_id, reason, at_once=is_over)
+                self._wake.set()
             case HoldingSeen(account_id, holding):
-                symbol = SymbolKey(account_id, holding.category, holding.symbol)
-                if self._is_news(symbol, holding):
-                    self.recheck(symbol)
-            case FillSeen(account_id, fill) if fill.changes_size or not fill.exec_type:
-                self.recheck(SymbolKey(account_id, fill.category, fill.symbol))
+                self._on_holding(SymbolKey(account_id, holding.category, holding.symbol), holding)
+            case FillSeen(account_id, fill):
+                self._on_fill(account_id, fill)
             case _:
                 pass
 
-    def _doubt(self, account_id: AccountId, why: str) -> None:
-        """What was read before proves nothing any more; the flags wait for the next compare."""
-        positions = self._portfolio.of_account(account_id)
-        self._portfolio.readings.update(
-            self._reader.failed(self._portfolio.symbols(account_id), why)
-        )
-        for position in positions:
-            known = self._portfolio.syncs.get(position.id, NOT_COMPARED)
-            self._portfolio.syncs[position.id] = replace(
-                known, verdict=Verdict.UNVERIFIED, reason=why, verified_at=None
-            )
-        self._changed(frozenset(position.id for position in positions))
+    def _on_holding(self, symbol: SymbolKey, holding: Holding) -> None:
+        if not self._portfolio.holders((symbol,)):
+            return
+        if self._doubts.is_other_mode(symbol, holding):
+            mode = f"the position mode of {symbol.symbol} changed; reading it again"
+            self._doubts.cast((symbol,), mode)
+            self._quiet.note(symbol, self._timing.now() - QUIET)
+            self._wake.set()
+        elif self._is_news(symbol, holding):
+            self.recheck(symbol)
+
+    def _on_fill(self, account_id: AccountId, fill: Fill) -> None:
+        self._in_flight.fills.note(account_id, fill)
+        if fill.changes_size or fill.exec_type not in _HARMLESS:
+            for place in places_of(self._portfolio, account_id, fill.category, fill.symbol):
+                self.recheck(place)
 
     def recheck(self, symbol: SymbolKey) -> None:
         """Ask for a compare of the symbol once it has been quiet; ignored where nobody holds it."""
@@ -142,6 +161,32 @@ class PositionReconciler:
         """What somebody else has read just now, with the symbol locked, for the next compare."""
         self._portfolio.readings[symbol] = Reading(tuple(holdings), self._timing.now())
 
+    async def read_now(
+        self, account_id: AccountId, symbols: Iterable[SymbolKey]
+    ) -> Mapping[SymbolKey, Reading]:
+        """Read ahead of everything ordinary, for somebody who waits; a failed reading says why."""
+        return await self._reader.symbols(account_id, symbols, "rechecks", urgent=True)
+
+    async def settle_now(
+        self, symbols: Iterable[SymbolKey], readings: Mapping[SymbolKey, Reading]
+    ) -> None:
+        """Judge, store and show by readings taken just now by who has the symbols locked."""
+        by_account: dict[AccountId, dict[SymbolKey, Reading]] = {}
+        for symbol in symbols:
+            by_account.setdefault(symbol.account_id, {})[symbol] = readings[symbol]
+        for account_id, own in by_account.items():
+            await self._settlement.settle_at_once(account_id, own)
+
+    async def recall(self) -> None:
+        """Take up the deviations that are open on record, once the positions are loaded."""
+        rows = await self._evidence.open_deviations()
+        self._portfolio.deviations.clear()
+        for row in rows:
+            bucket = row.bucket
+            place = SymbolKey(bucket.account_id, bucket.category, bucket.symbol)
+            if self._portfolio.holders((place,)):
+                self._portfolio.deviations[bucket] = row
+
     def _is_news(self, symbol: SymbolKey, holding: Holding) -> bool:
         """A push without a change of size is none (Bybit V5: one comes with every order)."""
         reading = self._portfolio.readings.get(symbol)
@@ -153,190 +198,140 @@ class PositionReconciler:
     # --- the loops --------------------------------------------------------------------------
 
     async def run_sweeps(self, are_settled: Callable[[], bool]) -> NoReturn:
-        """Sweep at once and on the clock for ever; an overlapping one is skipped and counted.
-
-        The first waits a little for the accounts to connect: a compare without them says nothing.
-        """
-        patience = self._timing.now() + _FIRST_WAIT
-        while not are_settled() and self._timing.now() < patience:
-            await self._timing.sleep(_LOOK_EVERY)
-        await self.reconcile_all_positions()
-        due = next_sweep(self._timing.now(), self._sweep_minutes)
-        while True:
-            self._timing.beat("sweeps")
-            await self._timing.sleep_until(due, _NAP)
-            if self._timing.now() < due:
-                continue
-            await self.reconcile_all_positions()
-            due = next_sweep(due, self._sweep_minutes)
-            while due <= self._timing.now():
-                self.overlaps += 1
-                due = next_sweep(due, self._sweep_minutes)
+        """Sweep at once and on the clock for ever; an overlapping one is skipped and counted."""
+        await self._sweeps.run(self.reconcile_all_positions, are_settled)
 
     async def run_rechecks(self) -> NoReturn:
-        """Serve the event path and the resyncs that streams asked for, for ever."""
-        while True:
-            self._timing.beat("rechecks")
-            await self._wait_for_work()
-            self._unread |= self._retries.take_due(self._timing.now())
-            if self._unread:
-                accounts, self._unread = self._unread, set()
-                await self._reconcile_accounts(accounts, "rechecks")
-            due = self._quiet.take_due(self._timing.now())
-            if due:
-                await self._recheck(due)
+        """Serve the event path and the compares that streams asked for, for ever."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+        self._working.clear()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                if not self._is_stuck():
+                    self._timing.beat("rechecks")
+                await self._wait_for_work()
+                now = self._timing.now()
+                self._doubts.cast_due()
+                self._unread |= self._failed.take_due(now)
+                for symbol in self._quiet.take_due(now) | self._unexplained.take_due(now):
+                    self._due.setdefault(symbol.account_id, set()).add(symbol)
+                for account_id in self._startable(self._unread, "all"):
+                    self._unread.discard(account_id)
+                    group.create_task(self._catch_up(account_id, gate))
+                for account_id in self._startable(self._due, "symbols"):
+                    group.create_task(self._recheck(account_id, gate))
+        raise AssertionError("the loop above has no end")
+
+    def _startable(self, wanted: Iterable[AccountId], what: str) -> list[AccountId]:
+        """Accounts that nobody does this work for yet; they are counted as at work from here on."""
+        free = [a for a in sorted(wanted) if (what, a) not in self._working]
+        self._working.update({(what, account_id): self._timing.now() for account_id in free})
+        return free
+
+    def _is_stuck(self) -> bool:
+        since = self._timing.now() - _STUCK
+        return any(begun < since for begun in self._working.values())
 
     async def _wait_for_work(self) -> None:
-        if self._unread:
-            return
         self._wake.clear()
-        due = self._quiet.due_at()
-        nap = _NAP
-        if due is not None:
-            nap = min(max((due - self._timing.now()).total_seconds(), 0.0), _NAP)
-        await self._timing.wait_for(self._wake, nap)
+        if any(("all", account_id) not in self._working for account_id in self._unread):
+            return
+        moments = [m for m in (self._quiet.due_at(), self._doubts.due_at()) if m is not None]
+        left = min(((m - self._timing.now()).total_seconds() for m in moments), default=_NAP)
+        await self._timing.wait_for(self._wake, min(max(left, 0.0), _NAP))
+
+    async def _catch_up(self, account_id: AccountId, gate: asyncio.Semaphore) -> None:
+        try:
+            async with gate:
+                self._working["all", account_id] = self._timing.now()
+                await self._reconcile_account(account_id, "rechecks")
+        finally:
+            del self._working["all", account_id]
+            self._wake.set()
 
     # --- the sweep --------------------------------------------------------------------------
 
     async def reconcile_all_positions(self) -> None:
         """Compare every recorded leg with Bybit and write the P&L of all active positions."""
-        accounts = {p.account_id for p in self._portfolio.positions.values()}
-        await self._reconcile_accounts(accounts, "sweeps")
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(account_id: AccountId) -> None:
+            async with gate:
+                await self._reconcile_account(account_id, "sweeps")
+
+        async with asyncio.TaskGroup() as group:
+            for account_id in self._portfolio.account_ids():
+                group.create_task(one(account_id), name=f"reconcile {account_id}")
         try:
             await self._positions.write_pnl(self._price_writes())
         except PositiondError as error:
             _log.warning("P&L was not written", code=error.code, error=error.detail)
             return
-        self.sweeps += 1
-        self.last_sweep_at = self._timing.now()
+        self._sweeps.note_done()
         self._changed(frozenset(self._portfolio.positions))
-
-    async def _reconcile_accounts(self, accounts: set[AccountId], loop: str) -> None:
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(account_id: AccountId) -> None:
-            async with gate:
-                await self._reconcile_account(account_id, loop)
-
-        async with asyncio.TaskGroup() as group:
-            for account_id in accounts:
-                group.create_task(one(account_id), name=f"reconcile {account_id}")
 
     async def _reconcile_account(self, account_id: AccountId, loop: str) -> None:
         symbols = self._portfolio.symbols(account_id)
-        begun = self._begin(symbols)
+        begun = self._settlement.reads.begin(symbols, self._timing.now())
         readings = await self._reader.account(account_id, symbols, loop)
-        await self._settle(account_id, readings, begun)
+        outcome = await self._settlement.settle(account_id, readings, begun)
+        self._plan(account_id, outcome.again, symbols, is_stored=outcome.is_stored)
 
     # --- the event path ---------------------------------------------------------------------
 
-    async def _recheck(self, symbols: frozenset[SymbolKey]) -> None:
-        by_account: dict[AccountId, set[SymbolKey]] = {}
+    async def _recheck(self, account_id: AccountId, gate: asyncio.Semaphore) -> None:
+        """Compare what is due of the account, and what gets due meanwhile."""
+        try:
+            while symbols := self._due.pop(account_id, None):
+                async with gate:
+                    self._working["symbols", account_id] = self._timing.now()
+                    await self._compare(account_id, self._free(symbols))
+        finally:
+            del self._working["symbols", account_id]
+            self._wake.set()
+
+    def _free(self, symbols: Iterable[SymbolKey]) -> frozenset[SymbolKey]:
+        """Without those where somebody is at work who cannot say what may change there."""
+        free = set()
         for symbol in symbols:
-            if symbol in self._locks.busy:
-                # A close or a recording is at work there: looked at again in a moment.
+            if symbol in self._locks.busy and not self._in_flight.is_at_work(symbol):
                 self.recheck(symbol)
-                continue
-            by_account.setdefault(symbol.account_id, set()).add(symbol)
-        for account_id, touched in sorted(by_account.items()):
-            begun = self._begin(touched)
-            readings = await self._reader.symbols(account_id, touched, "rechecks")
-            await self._settle(account_id, readings, begun, focus=frozenset(touched))
+            else:
+                free.add(symbol)
+        return frozenset(free)
 
-    def _begin(self, symbols: Iterable[SymbolKey]) -> _Read:
-        self._turns += 1
-        return _Read(self._turns, {symbol: self._locks.stamp(symbol) for symbol in symbols})
+    async def _compare(self, account_id: AccountId, symbols: frozenset[SymbolKey]) -> None:
+        if not symbols:
+            return
+        begun = self._settlement.reads.begin(symbols, self._timing.now())
+        readings = await self._reader.symbols(account_id, symbols, "rechecks")
+        outcome = await self._settlement.settle(account_id, readings, begun, focus=symbols)
+        self._plan(account_id, outcome.again, symbols, is_stored=outcome.is_stored)
 
-    def _usable(self, fresh: Mapping[SymbolKey, Reading], begun: _Read) -> dict[SymbolKey, Reading]:
-        """The readings that belong to our records and are the newest; the others are asked anew.
+    # --- looking again ----------------------------------------------------------------------
 
-        Where a close moved the size, or our record of it, during the read, the two do not belong
-        together. And a sweep's read may end after that of a recheck which began later.
-        """
-        usable = {}
-        for symbol, reading in fresh.items():
-            stamp = begun.stamps[symbol]
-            if stamp is None or self._locks.stamp(symbol) != stamp:
-                self.recheck(symbol)
-            elif self._newest.get(symbol, 0) < begun.turn:
-                self._newest[symbol] = begun.turn
-                usable[symbol] = reading
-        return usable
-
-    # --- the outcome ------------------------------------------------------------------------
-
-    async def _settle(
+    def _plan(
         self,
         account_id: AccountId,
-        fresh: Mapping[SymbolKey, Reading],
-        begun: _Read,
-        focus: frozenset[SymbolKey] | None = None,
+        again: Iterable[SymbolKey],
+        symbols: Iterable[SymbolKey],
+        *,
+        is_stored: bool,
     ) -> None:
-        """Judge with the fresh readings, store the outcome, then show it: in that order."""
-        async with self._settling:
-            usable = self._usable(fresh, begun)
-            self._portfolio.readings.update(usable)
-            judgement = judge(
-                self._portfolio.of_account(account_id),
-                self._portfolio.unassigned,
-                self._portfolio.readings,
-                self._locks.busy,
-                focus,
-            )
-            try:
-                await self._store(judgement, usable)
-            except PositiondError as error:
-                _log.warning("verdicts were not stored", code=error.code, error=error.detail)
-                for symbol in fresh:
-                    self.recheck(symbol)
-                return
-            self._show(judgement)
+        now = self._timing.now()
+        for symbol in again:
+            self.recheck(symbol)
+        for symbol in symbols:
+            rows = (self._portfolio.deviations.get(symbol.bucket(idx)) for idx in (0, 1, 2))
+            is_open = any(row is not None and _wants_cause(row, now) for row in rows)
+            self._unexplained.plan(symbol, now, again=is_open)
+        readings = map(self._portfolio.readings.get, self._portfolio.symbols(account_id))
+        has_failed = any(reading is not None and reading.failure for reading in readings)
         # Without a connection there is nothing to ask; its return asks for a full compare.
-        if account_id in self._exchanges:
-            self._retries.plan(self._portfolio, account_id, self._timing.now())
-
-    async def _store(self, judgement: Judgement, fresh: Mapping[SymbolKey, Reading]) -> None:
-        deviating = {
-            d.bucket: DeviationRecord(d.bucket, d.kind, d.expected, d.actual, None)
-            for d in judgement.deviations
-            if SymbolKey(d.bucket.account_id, d.bucket.category, d.bucket.symbol) in fresh
-        }
-        cleared = [
-            b for b in judgement.in_order if SymbolKey(b.account_id, b.category, b.symbol) in fresh
-        ]
-        verdicts = [
-            VerdictWrite(position_id, _deviates(sync), at)
-            for position_id, sync in judgement.positions.items()
-            if (at := sync.verified_at) is not None
-        ]
-        if verdicts or deviating or cleared:
-            await self._positions.write_verdicts(
-                verdicts, list(deviating.values()), cleared, self._timing.now()
-            )
-
-    def _show(self, judgement: Judgement) -> None:
-        turned: set[PositionId] = set()
-        for position_id, sync in judgement.positions.items():
-            position = self._portfolio.positions.get(position_id)
-            if position is None:
-                continue
-            before = self._portfolio.syncs.get(position_id, NOT_COMPARED)
-            if before is not NOT_COMPARED and before.verdict is not sync.verdict:
-                turned.add(position_id)
-            self._portfolio.syncs[position_id] = sync
-            self._portfolio.positions[position_id] = self._flagged(position, judgement)
-        self._changed(frozenset(judgement.positions))
-        if turned:
-            self._turned(frozenset(turned))
-
-    @staticmethod
-    def _flagged(position: Position, judgement: Judgement) -> Position:
-        sync = judgement.positions[position.id]
-        if sync.verified_at is None:
-            # Doubt changes no flag.
-            return position
-        return replace(position, is_altered=_deviates(sync), verified_at=sync.verified_at)
+        is_up = account_id in self._exchanges
+        self._failed.plan(account_id, now, again=is_up and (has_failed or not is_stored))
 
 
-def _deviates(sync: PositionSync) -> bool:
-    return any(leg.difference for leg in sync.legs.values())
+def _wants_cause(row: DeviationRow, now: datetime) -> bool:
+    is_known = row.cause is not None and row.cause.kind is not CauseKind.UNKNOWN
+    return not is_known and now - row.first_seen < _EXPLAINED_WITHIN

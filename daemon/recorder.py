@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
+from typing import Final
 
 from .board import Board
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
-from .domain.errors import ExchangeUnreachable, NotFound
+from .domain.errors import Conflict, ExchangeUnreachable, NotFound
 from .domain.model import (
     AccountId,
     BucketKey,
@@ -19,17 +22,23 @@ from .domain.model import (
     InstrumentKey,
     NewComponent,
     NewPosition,
+    Position,
     UserId,
 )
 from .domain.people import AccountBook
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.registration import check_legs, unassigned_after
-from .domain.verdict import judge
+from .domain.verdict import Reading, judge
 from .domain.views import PositionView
 from .position_reconciler import PositionReconciler
+from .size_reader import LAGS
 from .together import together
 from .tracker import Tracker
+
+_PATIENCE: Final = 10.0
+# Bybit's rows follow its executions within a moment.
+_PAUSES: Final = (0.3, 0.7, 1.5, 2.5)
 
 
 class Recorder:
@@ -60,43 +69,79 @@ class Recorder:
     async def record(self, user_id: UserId, position: NewPosition) -> tuple[PositionView, bool]:
         """Store it once; the same external id again gives the first one and False."""
         state = await self._account(user_id, position.account_id)
-        legs = position.components
-        found = await together(
-            self._catalogue.instrument(
-                InstrumentKey(state.account.environment, leg.category, leg.symbol)
-            )
-            for leg in legs
-            if leg.category is Category.LINEAR
-        )
-        instruments: dict[tuple[Category, str], Instrument] = {
-            (i.key.category, i.key.symbol): i for i in found if i is not None
-        }
+        instruments = await self._instruments(state, position)
         check_legs(position, instruments)
-        exchange = self._exchanges.get(position.account_id)
-        if exchange is None:
+        if position.account_id not in self._exchanges:
             why = state.trouble or "the account is still connecting"
             raise ExchangeUnreachable("account-not-connected", why)
-        symbols = [SymbolKey(position.account_id, leg.category, leg.symbol) for leg in legs]
+        legs = {_place(position.account_id, leg, instruments): leg for leg in position.components}
         # The locks keep a close from moving the buckets between the read and the commit.
-        async with self._locks.held(symbols):
-            read = await together(
-                self._unassigned(exchange, symbol, leg)
-                for symbol, leg in zip(symbols, legs, strict=True)
-            )
-            stored, is_new = await self._positions.record(position, dict(u for u, _ in read))
-            if is_new:
-                self._portfolio.unassigned = await self._positions.unassigned()
-                for symbol, (_, holdings) in zip(symbols, read, strict=True):
-                    self._reconciler.keep(symbol, holdings)
+        async with self._locked(legs):
+            stored, is_new = await self._record(position, legs)
         self._tracker.learn(instruments.values())
         self._tracker.put(stored)
+        await self._tracker.learn_coins()
         if is_new:
-            for symbol in symbols:
-                self._reconciler.recheck(symbol)
+            for place in legs:
+                self._reconciler.recheck(place)
         view = await self._board.view(user_id, stored.id)
         if view is None:
             raise NotFound("unknown-position", "The position was removed meanwhile.")
         return view, is_new
+
+    async def _instruments(
+        self, state: AccountState, position: NewPosition
+    ) -> dict[tuple[Category, str], Instrument]:
+        keys = (
+            InstrumentKey(state.account.environment, leg.category, leg.symbol)
+            for leg in position.components
+        )
+        found = await together(self._catalogue.instrument(key) for key in keys)
+        return {(i.key.category, i.key.symbol): i for i in found if i is not None}
+
+    @asynccontextmanager
+    async def _locked(self, places: Iterable[SymbolKey]) -> AsyncIterator[None]:
+        """A close may be stuck for hours; who records does not wait for that."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await stack.enter_async_context(self._locks.held(places))
+            except TimeoutError:
+                raise Conflict(
+                    "close-in-progress",
+                    "A close is at work in one of the symbols; record the position after its end.",
+                ) from None
+            yield
+
+    async def _record(
+        self, position: NewPosition, legs: Mapping[SymbolKey, NewComponent]
+    ) -> tuple[Position, bool]:
+        # A wallet's surplus is nobody's record: what the account holds of a coin is not asked.
+        places = [place for place in legs if place.category is not Category.SPOT]
+        readings = await self._read(position.account_id, places)
+        found = await together(self._unassigned(p, legs[p], readings[p].holdings) for p in places)
+        unassigned = dict(one for one in found if one is not None)
+        stored, is_new = await self._positions.record(position, unassigned)
+        if is_new:
+            self._portfolio.unassigned = await self._positions.unassigned()
+            for place, reading in readings.items():
+                self._reconciler.keep(place, reading.holdings)
+        return stored, is_new
+
+    async def _read(
+        self, account_id: AccountId, places: Sequence[SymbolKey]
+    ) -> Mapping[SymbolKey, Reading]:
+        """Rows as new as the last fill in them, or ExchangeUnreachable with the reason."""
+        for pause in (*_PAUSES, None):
+            readings = await self._reconciler.read_now(account_id, places)
+            failed = [p for p in places if readings[p].failure]
+            if not failed:
+                return readings
+            if pause is None or any(readings[p].failure != LAGS for p in failed):
+                break
+            await asyncio.sleep(pause)
+        why = readings[failed[0]].failure
+        raise ExchangeUnreachable("holdings-unread", f"{failed[0].symbol}: {why}")
 
     async def _account(self, user_id: UserId, account_id: AccountId) -> AccountState:
         state = self._portfolio.accounts.get(account_id)
@@ -108,23 +153,19 @@ class Recorder:
         raise NotFound("unknown-account", "There is no such account.", field="account_id")
 
     async def _unassigned(
-        self, exchange: AccountExchange, symbol: SymbolKey, leg: NewComponent
-    ) -> tuple[tuple[BucketKey, Decimal], list[Holding]]:
-        """The bucket's unassigned quantity from here on, and the rows it rests on."""
-        holdings = await exchange.holdings_in(symbol.category, symbol.symbol)
-        if not holdings:
-            raise ExchangeUnreachable("no-row", f"Bybit gave no row for {symbol.symbol}")
-        claims = await self._positions.claims(symbol.account_id, symbol.category, symbol.symbol)
-        unassigned = unassigned_after(
-            symbol, leg, claims, holdings, deviates=self._deviates(symbol)
-        )
-        return unassigned, holdings
+        self, place: SymbolKey, leg: NewComponent, holdings: Sequence[Holding]
+    ) -> tuple[BucketKey, Decimal] | None:
+        """The bucket's unassigned quantity from here on."""
+        claims = await self._positions.claims(place.account_id, place.category, place.symbol)
+        return unassigned_after(place, leg, claims, holdings, deviates=self._deviates(place))
 
     def _deviates(self, symbol: SymbolKey) -> bool:
         """Whether the last compare found the symbol's buckets other than expected."""
         reading = self._portfolio.readings.get(symbol)
         if reading is None or reading.failure:
-            # Nothing fresh to judge by: a flag from before stands for a deviation still open.
+            # Nothing fresh to judge by: what is on record, or a flag, stands for it still.
+            if any(symbol.bucket(idx) in self._portfolio.deviations for idx in (0, 1, 2)):
+                return True
             holders = self._portfolio.holders((symbol,))
             return any(self._portfolio.positions[holder].is_altered for holder in holders)
         judgement = judge(
@@ -134,3 +175,14 @@ class Recorder:
             frozenset(),
         )
         return bool(judgement.deviations)
+
+
+def _place(
+    account_id: AccountId,
+    leg: NewComponent,
+    instruments: Mapping[tuple[Category, str], Instrument],
+) -> SymbolKey:
+    """Where the leg will stand: its symbol, or for spot its coin."""
+    is_spot = leg.category is Category.SPOT
+    instrument = instruments[leg.category, leg.symbol]
+    return SymbolKey(account_id, leg.category, instrument.base_coin if is_spot else leg.symbol)

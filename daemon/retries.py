@@ -1,39 +1,38 @@
-"""When to read an account's sizes again that could not be read."""
+"""When to look again at what could not be read, stored or explained."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Generic, TypeVar
 
 from .backoff import Backoff
-from .domain.model import AccountId
-from .domain.portfolio import Portfolio
 
-_FIRST: Final = 2.0
-# An exchange that stays away is asked this seldom (s); the sweep asks every five minutes anyway.
-_SELDOM: Final = 60.0
+K = TypeVar("K", bound=Hashable)
 
 
-class Retries:
-    """One growing pause per account, for as long as one of its symbols has no reading."""
+class Retries(Generic[K]):
+    """One growing, jittered pause (s) per key, for as long as it has to be looked at again."""
 
-    def __init__(self) -> None:
-        self._due: dict[AccountId, datetime] = {}
-        self._pauses: dict[AccountId, Backoff] = {}
+    def __init__(self, *, first: float, most: float) -> None:
+        self._first = first
+        self._most = most
+        self._due: dict[K, datetime] = {}
+        self._pauses: dict[K, Backoff] = {}
 
-    def plan(self, portfolio: Portfolio, account_id: AccountId, now: datetime) -> None:
-        """After a compare: the next one if a read failed, none if all is known again."""
-        readings = (portfolio.readings.get(s) for s in portfolio.symbols(account_id))
-        if any(reading and reading.failure for reading in readings):
-            pause = self._pauses.setdefault(account_id, Backoff(first=_FIRST, most=_SELDOM))
-            self._due[account_id] = now + timedelta(seconds=pause.next())
+    def plan(self, key: K, now: datetime, *, again: bool) -> None:
+        """After a look: the next one where it is needed, none where all is known."""
+        if again:
+            backoff = Backoff(first=self._first, most=self._most)
+            pause = self._pauses.setdefault(key, backoff)
+            self._due[key] = now + timedelta(seconds=pause.next())
         else:
-            self._due.pop(account_id, None)
-            self._pauses.pop(account_id, None)
+            self._due.pop(key, None)
+            self._pauses.pop(key, None)
 
-    def take_due(self, now: datetime) -> set[AccountId]:
-        """The accounts whose pause is over; each is handed out once."""
-        due = {account_id for account_id, at in self._due.items() if at <= now}
-        for account_id in due:
-            del self._due[account_id]
+    def take_due(self, now: datetime) -> set[K]:
+        """The keys whose pause is over; each is handed out once."""
+        due = {key for key, at in self._due.items() if at <= now}
+        for key in due:
+            del self._due[key]
         return due

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
 from .catalogue import Catalogue
-from .domain.buckets import SymbolKey
-from .domain.errors import ExchangeBusy, ExchangeUnreachable, PositiondError
-from .domain.model import AccountId, Category, Holding, InstrumentKey
+from .domain.buckets import SymbolKey, place_of
+from .domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable, PositiondError
+from .domain.model import ZERO, AccountId, Category, Holding, InstrumentKey
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange
-from .domain.verdict import Reading
+from .domain.verdict import Reading, contradiction
+from .newest_fills import NewestFills
 from .timing import Timing
+from .together import together
 
 _log = structlog.get_logger(__name__)
 
-# So many symbols in a row without an answer, and the account's others are not asked either: each
-# takes half a minute to give up, and a stuck loop would be all that a watchdog sees.
+# The row is from before a fill that is known: right in a moment, so no reason to doubt yet.
+LAGS: Final = "Bybit's row is older than the last fill there"
+_LAGS_FOR_LONG: Final = "Bybit's row has been older than the last fill there for too long"
+_LAG_PATIENCE: Final = timedelta(seconds=10)
+# So many symbols at once, and if none of them gets an answer the account's others are not asked
+# either: each takes half a minute to give up, and a stuck loop would be all that a watchdog sees.
+_AT_ONCE: Final = 4
 _ENOUGH_SILENCE: Final = 2
 _HEDGE: Final = frozenset({1, 2})
+# What Bybit says of a symbol that it does not list (any more): V5 error 10001.
+_PARAMETER_ERROR: Final = 10001
 
 
 class SizeReader:
@@ -35,11 +45,13 @@ class SizeReader:
         portfolio: Portfolio,
         exchanges: Mapping[AccountId, AccountExchange],
         catalogue: Catalogue,
+        fills: NewestFills,
         timing: Timing,
     ) -> None:
         self._portfolio = portfolio
         self._exchanges = exchanges
         self._catalogue = catalogue
+        self._fills = fills
         self._timing = timing
 
     async def account(
@@ -54,67 +66,130 @@ class SizeReader:
         if exchange is None:
             return self.failed(symbols, self._trouble(account_id))
         listed: dict[SymbolKey, list[Holding]] = {}
-        for category, coin in sorted(self._lists(account_id, symbols)):
-            self._timing.beat(loop)
-            try:
-                for holding in await exchange.holdings(category, settle_coin=coin):
-                    key = SymbolKey(account_id, holding.category, holding.symbol)
-                    listed.setdefault(key, []).append(holding)
-            except PositiondError as error:
-                # The symbols are still asked for one by one: each then speaks for itself.
-                _log.warning("a position list failed", coin=coin, code=error.code)
+        lists = sorted(self._lists(symbols))
+        for rows in await together(self._list(exchange, *which, loop) for which in lists):
+            for holding in rows:
+                key = SymbolKey(account_id, holding.category, holding.symbol)
+                listed.setdefault(key, []).append(holding)
         now = self._timing.now()
-        told = [s for s in symbols if s in listed and _is_whole(listed[s])]
+        told = [s for s in symbols if s in listed and self._is_whole(s, listed[s])]
         readings = {symbol: Reading(tuple(listed[symbol]), now) for symbol in told}
         return readings | await self.symbols(account_id, symbols - readings.keys(), loop)
 
     async def symbols(
-        self, account_id: AccountId, symbols: Iterable[SymbolKey], loop: str
+        self,
+        account_id: AccountId,
+        symbols: Iterable[SymbolKey],
+        loop: str,
+        *,
+        urgent: bool = False,
     ) -> dict[SymbolKey, Reading]:
-        """One query for each, one after the other."""
+        """One query for each, a few at a time."""
         exchange = self._exchanges.get(account_id)
         if exchange is None:
             return self.failed(symbols, self._trouble(account_id))
-        readings: dict[SymbolKey, Reading] = {}
-        silent, wanted = 0, sorted(symbols)
-        for number, symbol in enumerate(wanted):
-            self._timing.beat(loop)
-            try:
-                rows = await exchange.holdings_in(symbol.category, symbol.symbol)
-            except PositiondError as error:
-                readings |= self.failed((symbol,), error.detail)
-                is_silence = isinstance(error, ExchangeUnreachable | ExchangeBusy)
-                silent = silent + 1 if is_silence else 0
-                if silent >= _ENOUGH_SILENCE:
-                    return readings | self.failed(wanted[number + 1 :], error.detail)
-                continue
-            silent = 0
-            why = None if rows else "Bybit gave no row for the symbol"
-            readings[symbol] = Reading(tuple(rows), self._timing.now(), why)
+        asked = frozenset(symbols)
+        unknown = asked & self._unknown(account_id)
+        readings = self.failed(unknown, "the instrument is not known yet")
+        wanted, silent = sorted(asked - unknown), 0
+        while wanted:
+            batch, wanted = wanted[:_AT_ONCE], wanted[_AT_ONCE:]
+            answers = await together(self._symbol(exchange, s, loop, urgent) for s in batch)
+            readings |= {s: reading for s, (reading, _) in zip(batch, answers, strict=True)}
+            silent = silent + len(batch) if all(is_silent for _, is_silent in answers) else 0
+            if silent >= _ENOUGH_SILENCE:
+                return readings | self.failed(wanted, answers[-1][0].failure or "no answer")
         return readings
 
     def failed(self, symbols: Iterable[SymbolKey], why: str) -> dict[SymbolKey, Reading]:
         return {symbol: Reading((), self._timing.now(), why) for symbol in symbols}
 
-    def _lists(
-        self, account_id: AccountId, symbols: frozenset[SymbolKey]
-    ) -> set[tuple[Category, str]]:
-        """The (category, settle coin) lists that cover the symbols whose rules are known."""
-        environment = self._portfolio.accounts[account_id].account.environment
+    # --- lists ------------------------------------------------------------------------------
+
+    async def _list(
+        self, exchange: AccountExchange, category: Category, coin: str, loop: str
+    ) -> list[Holding]:
+        try:
+            return await exchange.holdings(category, settle_coin=coin)
+        except PositiondError as error:
+            # The symbols are still asked for one by one: each then speaks for itself.
+            _log.warning("a list failed", category=category.value, coin=coin, code=error.code)
+            return []
+        finally:
+            self._timing.beat(loop)
+
+    def _lists(self, symbols: frozenset[SymbolKey]) -> set[tuple[Category, str]]:
+        """The lists that cover the symbols: linear ones by settle coin, the others by category."""
         found = set()
         for symbol in symbols:
-            key = InstrumentKey(environment, symbol.category, symbol.symbol)
-            instrument = self._catalogue.cached(key)
+            if symbol.category is not Category.LINEAR:
+                found.add((symbol.category, ""))
+                continue
+            instrument = self._catalogue.cached(self._key(symbol))
             if instrument is not None:
                 found.add((symbol.category, instrument.settle_coin))
         return found
 
+    def _is_whole(self, symbol: SymbolKey, rows: list[Holding]) -> bool:
+        """Whether a list may be believed about the symbol.
+
+        It leaves out what is flat, so of a symbol in hedge mode it may tell one side alone.
+        """
+        sides = {row.position_idx for row in rows} & _HEDGE
+        is_lagging = self._fills.lag(symbol, rows) is not None
+        return (not sides or sides == _HEDGE) and not contradiction(rows) and not is_lagging
+
+    # --- symbols ----------------------------------------------------------------------------
+
+    async def _symbol(
+        self, exchange: AccountExchange, symbol: SymbolKey, loop: str, urgent: bool
+    ) -> tuple[Reading, bool]:
+        """What the query says, and whether there was no answer at all."""
+        try:
+            rows = await exchange.holdings_in(symbol.category, symbol.symbol, urgent=urgent)
+        except PositiondError as error:
+            if not self._is_gone(symbol, error):
+                is_silent = isinstance(error, ExchangeUnreachable | ExchangeBusy)
+                return Reading((), self._timing.now(), error.detail), is_silent
+            rows = []
+        finally:
+            self._timing.beat(loop)
+        is_over = not any(row.size for row in rows) and self._is_delivered(symbol)
+        if is_over:
+            rows = rows or [self._flat(symbol)]
+        why = contradiction(rows) if rows else "Bybit gave no row for the symbol"
+        lag = self._fills.lag(symbol, rows)
+        if lag is not None and not is_over:
+            why = why or (LAGS if lag < _LAG_PATIENCE else _LAGS_FOR_LONG)
+        return Reading(tuple(rows), self._timing.now(), why), False
+
+    def _is_gone(self, symbol: SymbolKey, error: PositiondError) -> bool:
+        is_unlisted = isinstance(error, ExchangeRefused) and error.ret_code == _PARAMETER_ERROR
+        return is_unlisted and self._is_delivered(symbol)
+
+    def _is_delivered(self, symbol: SymbolKey) -> bool:
+        """An expired contract leaves Bybit's lists for good: no row is then as good as flat."""
+        return symbol.category is not Category.SPOT and self._catalogue.is_delivered(
+            self._key(symbol)
+        )
+
+    def _flat(self, symbol: SymbolKey) -> Holding:
+        now = self._timing.now()
+        return Holding(symbol.category, symbol.symbol, 0, None, ZERO, None, None, None, now)
+
+    def _unknown(self, account_id: AccountId) -> set[SymbolKey]:
+        """Where spot legs stand whose coin is not known: there is no such wallet to ask for."""
+        return {
+            place_of(account_id, component)
+            for position in self._portfolio.of_account(account_id)
+            for component in position.components
+            if component.category is Category.SPOT and component.coin is None
+        }
+
+    def _key(self, symbol: SymbolKey) -> InstrumentKey:
+        environment = self._portfolio.accounts[symbol.account_id].account.environment
+        return InstrumentKey(environment, symbol.category, symbol.symbol)
+
     def _trouble(self, account_id: AccountId) -> str:
         state = self._portfolio.accounts.get(account_id)
         return (state.trouble if state else None) or "the account is not connected"
-
-
-def _is_whole(rows: Iterable[Holding]) -> bool:
-    """A list leaves out what is flat: of a symbol in hedge mode it may tell one side alone."""
-    sides = {row.position_idx for row in rows} & _HEDGE
-    return not sides or sides == _HEDGE

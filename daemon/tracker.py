@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, NoReturn, Protocol
 
@@ -26,6 +27,7 @@ from .domain.events import (
     PriceTick,
 )
 from .domain.model import (
+    AccountId,
     BucketKey,
     Category,
     Environment,
@@ -40,6 +42,7 @@ from .domain.portfolio import Portfolio
 from .domain.ports import Changes, Closes, Positions, Switches
 from .domain.services import Publisher
 from .domain.verdict import symbol_of
+from .places import with_coin
 from .position_reconciler import PositionReconciler
 from .timing import Timing
 
@@ -116,10 +119,10 @@ class Tracker:
             case _:
                 pass
 
-    def _stream(self, account_id: object, *, up: bool, reason: str | None) -> None:
-        for state in self._portfolio.accounts.values():
-            if state.account.id == account_id:
-                state.stream_up, state.trouble = up, reason
+    def _stream(self, account_id: AccountId, *, up: bool, reason: str | None) -> None:
+        state = self._portfolio.accounts.get(account_id)
+        if state is not None:
+            state.stream_up, state.trouble = up, reason
 
     def _lose(self, environment: Environment, category: Category, reason: str) -> None:
         self._board.market_down(environment, category, reason)
@@ -146,6 +149,8 @@ class Tracker:
                     for component in position.components:
                         reconciler.recheck(symbol_of(position, component))
                 await self._learn()
+                for symbol in await self.learn_coins():
+                    reconciler.recheck(symbol)
                 self.loaded.set()
                 await self._changes.wait(_POLL)
         raise AssertionError("the loop above has no end")
@@ -168,7 +173,8 @@ class Tracker:
             if position.id not in self._touched:
                 self._put(position)
         for gone in known - {p.id for p in recorded} - self._touched:
-            self._drop(gone)
+            # What was expected of its buckets is another sum now: its neighbours are compared.
+            moved |= self._drop(gone)
         connections.watch(group, self._book.keys())
         fresh = [p for p in fresh if p.id not in self._touched]
         positions = self._portfolio.positions
@@ -207,12 +213,14 @@ class Tracker:
             self._book.put(self._portfolio.positions[position.id])
             self.mark((position.id,))
 
-    def _drop(self, position_id: PositionId) -> None:
-        """The position left the active list."""
+    def _drop(self, position_id: PositionId) -> frozenset[PositionId]:
+        """The position left the active list; gives those that share a bucket with it."""
         self._book.drop(position_id)
         position = self._portfolio.drop(position_id)
-        if position is not None:
-            self._removed.setdefault(position.user_id, set()).add(position_id)
+        if position is None:
+            return frozenset()
+        self._removed.setdefault(position.user_id, set()).add(position_id)
+        return self._portfolio.holders(symbol_of(position, c) for c in position.components)
 
     def learn(self, instruments: Iterable[Instrument]) -> None:
         """Note the rules of instruments that somebody asked for already."""
@@ -239,6 +247,35 @@ class Tracker:
             if instrument is not None:
                 self._book.learn((instrument,))
 
+    async def learn_coins(self) -> frozenset[SymbolKey]:
+        """Put spot legs into their coins, now that their instruments are known; gives the coins.
+
+        The store keeps them too; where it does not just now, it is told again with the next look.
+        """
+        found: dict[Environment, dict[str, str]] = {}
+        for key in self._portfolio.coins_unknown():
+            instrument = self._catalogue.cached(key)
+            if instrument is not None:
+                found.setdefault(key.environment, {})[key.symbol] = instrument.base_coin
+        for environment, coins in found.items():
+            try:
+                await self._positions.set_coins(environment, coins)
+            except PositiondError as error:
+                _log.warning("the coins of spot legs were not stored", code=error.code)
+        return frozenset(
+            symbol
+            for position in list(self._portfolio.positions.values())
+            for symbol in self._settle_coins(position, found.get(position.environment, {}))
+        )
+
+    def _settle_coins(self, position: Position, coins: Mapping[str, str]) -> list[SymbolKey]:
+        """The places where legs of the position have come to stand."""
+        components = tuple(with_coin(component, coins) for component in position.components)
+        moved = [c for c in components if c not in position.components]
+        if moved:
+            self._put(replace(position, components=components))
+        return [symbol_of(position, component) for component in moved]
+
     # --- out to the pages -------------------------------------------------------------------
 
     def mark(self, position_ids: Iterable[PositionId]) -> None:
@@ -259,8 +296,20 @@ class Tracker:
                     for component in self._portfolio.positions[position_id].components
                     if component.id in sync.legs and sync.legs[component.id].difference
                 },
+                causes=self._causes(position_id),
             )
         self._turned.update(position_ids)
+
+    def _causes(self, position_id: PositionId) -> list[str]:
+        """Why its buckets deviate, as far as that is known."""
+        position = self._portfolio.positions[position_id]
+        symbols = {symbol_of(position, c) for c in position.components if c.open > 0}
+        rows = (
+            self._portfolio.deviations.get(symbol.bucket(idx))
+            for symbol in sorted(symbols)
+            for idx in (0, 1, 2)
+        )
+        return [row.cause.text for row in rows if row is not None and row.cause is not None]
 
     async def run_publish(self, publisher: Publisher) -> NoReturn:
         """Ten times a second: what changed, to those who watch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,11 +11,13 @@ from decimal import Decimal
 
 from positiond.daemon.bucket_locks import BucketLocks
 from positiond.daemon.catalogue import Catalogue
+from positiond.daemon.domain.deviations import Cause, CauseKind, DeviationRow
 from positiond.daemon.domain.errors import ExchangeUnreachable, StoreUnavailable
 from positiond.daemon.domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Environment,
     Holding,
     NewPosition,
     Position,
@@ -25,6 +27,9 @@ from positiond.daemon.domain.model import (
 from positiond.daemon.domain.portfolio import AccountState, Portfolio
 from positiond.daemon.domain.ports import AccountExchange
 from positiond.daemon.domain.records import DeviationRecord, PnlWrite, VerdictWrite
+from positiond.daemon.domain.verdict import Deviation
+from positiond.daemon.in_flight import InFlight
+from positiond.daemon.places import with_coin
 from positiond.daemon.position_reconciler import PositionReconciler
 
 from ...builders import ACCOUNT, account, component, holding, key_of
@@ -41,29 +46,50 @@ class Shelf(Venue):
     def __init__(self) -> None:
         super().__init__(Gate())
         self.sizes: dict[str, Decimal] = {}
+        self.categories: dict[str, Category] = {}
+        self.sides: dict[str, int] = {}
+        self.seqs: dict[str, int] = {}
         self.left_out: set[str] = set()
         self.failing: set[str] = set()
         self.silent: set[str] = set()
         self.list_takes = self.query_takes = 0.01
         self.lists: list[str] = []
         self.queries: list[str] = []
+        self.urgent = 0
 
     async def holdings(self, category: Category, *, settle_coin: str) -> list[Holding]:
-        self.lists.append(settle_coin)
-        rows = [self.row(s) for s, size in self.sizes.items() if size and s not in self.left_out]
+        self.lists.append(settle_coin or category.value)
+        rows = [
+            self.row(s)
+            for s, size in self.sizes.items()
+            if size and s not in self.left_out and self.category_of(s) is category
+        ]
         await asyncio.sleep(self.list_takes)
-        self._fail(settle_coin)
+        self._fail(settle_coin or category.value)
         return rows
 
-    async def holdings_in(self, category: Category, symbol: str) -> list[Holding]:
+    async def holdings_in(
+        self, category: Category, symbol: str, *, urgent: bool = True
+    ) -> list[Holding]:
         self.queries.append(symbol)
+        self.urgent += urgent
         row = self.row(symbol)
         await asyncio.sleep(self.query_takes)
         self._fail(symbol)
         return [] if symbol in self.silent else [row]
 
     def row(self, symbol: str) -> Holding:
-        return holding(self.sizes.get(symbol, Decimal(0)), symbol, read_at=now())
+        row = holding(
+            self.sizes.get(symbol, Decimal(0)),
+            symbol,
+            idx=self.sides.get(symbol, 0),
+            seq=self.seqs.get(symbol),
+            read_at=now(),
+        )
+        return replace(row, category=self.category_of(symbol))
+
+    def category_of(self, symbol: str) -> Category:
+        return self.categories.get(symbol, Category.LINEAR)
 
     def _fail(self, what: str) -> None:
         if what in self.failing:
@@ -89,6 +115,17 @@ class Archive(Ledger):
         self.written: list[Written] = []
         self.pnl: list[list[PnlWrite]] = []
         self.fails = False
+        self.deviations: dict[BucketKey, DeviationRow] = {}
+        self.coins: dict[str, str] = {}
+
+    async def open_deviations(self) -> list[DeviationRow]:
+        return list(self.deviations.values())
+
+    async def set_coins(self, environment: Environment, coins: Mapping[str, str]) -> None:
+        self.coins |= coins
+        for position in list(self.positions.values()):
+            legs = tuple(with_coin(leg, self.coins) for leg in position.components)
+            self.positions[position.id] = replace(position, components=legs)
 
     async def write_verdicts(
         self,
@@ -96,7 +133,7 @@ class Archive(Ledger):
         deviating: Sequence[DeviationRecord],
         cleared: Sequence[BucketKey],
         at: datetime,
-    ) -> None:
+    ) -> list[DeviationRow]:
         await asyncio.sleep(0.01)
         if self.fails:
             raise StoreUnavailable("store-unavailable", "connection lost")
@@ -108,6 +145,26 @@ class Archive(Ledger):
                 {p.id: p.is_altered for p in self.portfolio.positions.values()},
             )
         )
+        for bucket in cleared:
+            self.deviations.pop(bucket, None)
+        return [self._kept(record, at) for record in deviating]
+
+    def _kept(self, record: DeviationRecord, at: datetime) -> DeviationRow:
+        old = self.deviations.get(record.bucket)
+        row = DeviationRow(
+            id=old.id if old else len(self.deviations) + 1,
+            bucket=record.bucket,
+            kind=record.kind,
+            expected=record.expected,
+            actual=record.actual,
+            first_seen=old.first_seen if old else at,
+            last_verified=at,
+            ended_at=None,
+            cause=record.cause or (old.cause if old else None),
+            resolution=None,
+        )
+        self.deviations[record.bucket] = row
+        return row
 
     async def record(
         self, position: NewPosition, unassigned: Mapping[BucketKey, Decimal]
@@ -116,7 +173,14 @@ class Archive(Ledger):
             if position.external_id is not None and known.external_id == position.external_id:
                 return known, False
         legs = tuple(
-            component(leg.quantity, leg.side, leg.symbol, of=position.name, entry=leg.entry_price)
+            component(
+                leg.quantity,
+                leg.side,
+                leg.symbol,
+                of=position.name,
+                entry=leg.entry_price,
+                category=leg.category,
+            )
             for leg in position.components
         )
         stored = replace(build(*legs, name=position.name), external_id=position.external_id)
@@ -130,6 +194,29 @@ class Archive(Ledger):
         self.pnl.append(list(rows))
 
 
+class Causes:
+    """Implements Explains: by hand, always, after a while; or nothing is found."""
+
+    def __init__(self) -> None:
+        self.asked: list[Deviation] = []
+        self.in_order: dict[BucketKey, datetime] = {}
+        self.finds = True
+        self.takes = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def explain(
+        self, account_id: AccountId, deviations: Sequence[Deviation]
+    ) -> Mapping[BucketKey, Cause]:
+        self.asked.extend(deviations)
+        await asyncio.sleep(self.takes)
+        self.meanwhile()
+        found = Cause(CauseKind.BY_HAND, "reduced by hand")
+        return {d.bucket: found for d in deviations} if self.finds else {}
+
+    def note_in_order(self, buckets: Iterable[BucketKey], at: datetime) -> None:
+        self.in_order.update(dict.fromkeys(buckets, at))
+
+
 class Compares:
     """One account (more on wish) with its reconciler."""
 
@@ -141,6 +228,8 @@ class Compares:
         self.locks = BucketLocks()
         self.exchanges: dict[AccountId, AccountExchange] = {ACCOUNT: self.shelf}
         self.catalogue = Catalogue(Door(), now)
+        self.causes = Causes()
+        self.in_flight = InFlight(self.portfolio, now)
         self.changed: list[frozenset[PositionId]] = []
         self.turned: list[frozenset[PositionId]] = []
         self.reconciler = PositionReconciler(
@@ -154,15 +243,20 @@ class Compares:
             self.turned.append,
             self._pnl,
             5,
+            evidence=self.archive,
+            causes=self.causes,
+            in_flight=self.in_flight,
         )
 
     async def record(self, one: Position, *, held: bool = True) -> Position:
         """Put it into memory as the tracker does, with its instruments' rules known."""
         self.portfolio.put(one)
         for leg in one.components:
-            await self.catalogue.instrument(key_of(leg.symbol))
-            size = self.shelf.sizes.get(leg.symbol, Decimal(0))
-            self.shelf.sizes[leg.symbol] = size + (leg.signed_open if held else 0)
+            await self.catalogue.instrument(key_of(leg.symbol, leg.category))
+            where = leg.coin or leg.symbol
+            self.shelf.categories[where] = leg.category
+            size = self.shelf.sizes.get(where, Decimal(0))
+            self.shelf.sizes[where] = size + (leg.signed_open if held else 0)
         return one
 
     def hold(self, symbol: str, size: str) -> Holding:

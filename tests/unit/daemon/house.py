@@ -14,12 +14,13 @@ from positiond.daemon.domain.book import Book
 from positiond.daemon.domain.model import AccountId, Component, Position
 from positiond.daemon.domain.portfolio import Portfolio
 from positiond.daemon.domain.ports import AccountExchange
+from positiond.daemon.in_flight import InFlight
 from positiond.daemon.position_reconciler import PositionReconciler
 from positiond.daemon.recorder import Recorder
 from positiond.daemon.tracker import Tracker
 
 from ...builders import position
-from .compares import Archive
+from .compares import Archive, Causes
 from .fake_time import now, timing
 from .streams import OpenDoor, Shop
 
@@ -32,6 +33,7 @@ class House:
     def __init__(self) -> None:
         self.portfolio = Portfolio()
         self.archive = Archive(self.portfolio)
+        self.causes = Causes()
         self.shop = Shop(self.archive)
         self.door = OpenDoor()
         self.locks = BucketLocks()
@@ -54,6 +56,9 @@ class House:
             self.tracker.turned,
             self.board.pnl_writes,
             5,
+            evidence=self.archive,
+            causes=self.causes,
+            in_flight=InFlight(self.portfolio, now),
         )
         self.recorder = Recorder(
             self.archive,

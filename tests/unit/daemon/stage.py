@@ -14,6 +14,7 @@ from positiond.daemon.close_run import CloseRun
 from positiond.daemon.domain.model import CloseOrderId, Component, Position, PositionStatus
 from positiond.daemon.domain.orders import CloseRequest, LegOutcome, RequestState
 from positiond.daemon.domain.portfolio import AccountState, Portfolio
+from positiond.daemon.in_flight import InFlight
 
 from ...builders import account, position, uuid_of
 from .fake_time import now, timing
@@ -34,6 +35,7 @@ class Stage:
         self.locks = BucketLocks()
         self.portfolio = Portfolio()
         self.portfolio.accounts[account().id] = AccountState(account())
+        self.in_flight = InFlight(self.portfolio, now)
         self.shown: list[CloseRequest] = []
         self.ended: list[tuple[CloseRequest, Position | None]] = []
         self.once: dict[RequestState, Callable[[], None]] = {}
@@ -66,6 +68,7 @@ class Stage:
         self.gate.stop_at = None
         self.venue.inboxes = Inboxes()
         self.locks = BucketLocks()
+        self.in_flight = InFlight(self.portfolio, now)
 
     def closing(self) -> Closing:
         return Closing(
@@ -75,6 +78,7 @@ class Stage:
             portfolio=self.portfolio,
             catalogue=Catalogue(self.door, now),
             locks=self.locks,
+            in_flight=self.in_flight,
             inboxes=self.venue.inboxes,
             timing=timing(),
             new_link_id=lambda: f"link-{next(self._numbers)}",

@@ -130,16 +130,45 @@ async def test_a_stream_that_came_up_asks_for_everything() -> None:
 async def test_a_cut_stream_makes_doubt_until_the_compare_after_it_is_up_again() -> None:
     stage = Compares()
     pair = await stage.record(position(component("1"), component("2", SHORT, ETH)))
-    stage.flag(pair)
     await stage.sweep()
     stage.flag(pair)
-    stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "no pong"))
-    assert (stage.verdict(pair), stage.is_altered(pair)) == (UNVERIFIED, True)
-    assert stage.reason(pair) == "the private stream is down: no pong"
     async with serving(stage):
+        stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "no pong"))
+        await asyncio.sleep(4.9)
+        assert stage.verdict(pair) is IN_SYNC
+        await asyncio.sleep(0.2)
+        assert (stage.verdict(pair), stage.is_altered(pair)) == (UNVERIFIED, True)
+        assert stage.reason(pair) == "the private stream is down: no pong"
         stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
         await asyncio.sleep(1)
     assert (stage.verdict(pair), stage.is_altered(pair)) == (IN_SYNC, False)
+
+
+@in_fake_time
+async def test_a_reconnect_within_five_seconds_asks_for_everything_and_doubts_nothing() -> None:
+    stage = Compares()
+    pair = await stage.record(position(component("1"), component("2", SHORT, ETH)))
+    await stage.sweep()
+    stage.changed.clear()
+    async with serving(stage):
+        stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "no pong"))
+        stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "refused"))
+        await asyncio.sleep(4)
+        stage.hold(ETH, "-1")
+        stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
+        await asyncio.sleep(10)
+    assert stage.verdict(pair) is ALTERED
+    assert stage.turned == [{pair.id}]
+
+
+@in_fake_time
+async def test_where_nobody_is_connected_a_lost_stream_is_doubted_at_once() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")))
+    await stage.sweep()
+    stage.exchanges.clear()
+    stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "this process does not lead"))
+    assert stage.verdict(one) is UNVERIFIED
 
 
 @in_fake_time

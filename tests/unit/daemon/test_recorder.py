@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.errors import ExchangeUnreachable, InvalidInput, NotFound
+from positiond.daemon.domain.buckets import SymbolKey
+from positiond.daemon.domain.errors import Conflict, ExchangeUnreachable, InvalidInput, NotFound
+from positiond.daemon.domain.events import FillSeen
 from positiond.daemon.domain.model import (
     AccountId,
     Category,
@@ -30,9 +33,10 @@ from ...builders import (
     SHORT,
     account,
     component,
+    fill,
     symbol_key,
 )
-from .fake_time import in_fake_time
+from .fake_time import in_fake_time, now
 from .house import House
 from .streams import KeyShelf
 
@@ -163,7 +167,55 @@ async def test_a_recording_waits_for_a_close_in_its_bucket() -> None:
     shelf.sizes[BTC] = Decimal(3)
     async with asyncio.TaskGroup() as group, house.locks.held([symbol_key(BTC)]):
         group.create_task(house.recorder.record(ALICE, asked()))
-        await asyncio.sleep(10)
+        await asyncio.sleep(9)
         assert shelf.queries == []
         shelf.sizes[BTC] = Decimal(1)
     assert house.archive.beside == {BUCKET: 0}
+
+
+@in_fake_time
+async def test_a_recording_does_not_wait_for_a_stuck_close() -> None:
+    house, shelf = opened()
+    async with house.locks.held([symbol_key(BTC)]):
+        began = now()
+        with pytest.raises(Conflict) as refusal:
+            await house.recorder.record(ALICE, asked())
+        assert refusal.value.code == "close-in-progress"
+        assert now() - began == timedelta(seconds=10)
+    assert (shelf.queries, house.archive.positions, house.locks.busy) == ([], {}, set())
+
+
+@in_fake_time
+async def test_a_row_from_before_the_last_fill_is_read_again() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC], shelf.seqs[BTC] = Decimal(9), 4
+    house.reconciler.on_account(FillSeen(ACCOUNT, fill(seq=5, at=now())))
+
+    def catches_up() -> None:
+        shelf.sizes[BTC], shelf.seqs[BTC] = Decimal(3), 5
+
+    asyncio.get_running_loop().call_later(2, catches_up)
+    await house.recorder.record(ALICE, asked())
+    assert house.archive.beside == {BUCKET: 2}
+
+
+@in_fake_time
+async def test_a_row_that_stays_behind_records_nothing() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC], shelf.seqs[BTC] = Decimal(9), 4
+    house.reconciler.on_account(FillSeen(ACCOUNT, fill(seq=5, at=now())))
+    with pytest.raises(ExchangeUnreachable):
+        await house.recorder.record(ALICE, asked())
+    assert house.archive.positions == {}
+
+
+@in_fake_time
+async def test_a_spot_leg_is_recorded_in_its_coin_and_beside_nothing() -> None:
+    house, shelf = opened()
+    shelf.sizes["BTC"], shelf.categories["BTC"] = Decimal(7), Category.SPOT
+    spot = NewComponent(Category.SPOT, BTC, LONG, Decimal(2), Decimal(100))
+    view, _ = await house.recorder.record(ALICE, asked(spot, leg("1", SHORT, ETH)))
+    assert house.archive.beside == {symbol_key(ETH).bucket(0): 0}
+    assert house.archive.coins == {BTC: "BTC"}
+    assert view.position.components[0].coin == "BTC"
+    assert house.portfolio.holders([SymbolKey(ACCOUNT, Category.SPOT, "BTC")])

@@ -53,7 +53,7 @@ async def test_one_side_of_a_hedge_in_a_list_says_nothing_of_the_other() -> None
     async def holdings(category: Category, *, settle_coin: str) -> list[Holding]:
         return both[:1]
 
-    async def holdings_in(category: Category, symbol: str) -> list[Holding]:
+    async def holdings_in(category: Category, symbol: str, *, urgent: bool = True) -> list[Holding]:
         return both
 
     stage.shelf.holdings = holdings  # type: ignore[method-assign]  # a partial list
@@ -65,8 +65,10 @@ async def test_one_side_of_a_hedge_in_a_list_says_nothing_of_the_other() -> None
 class Elsewhere(Venue):
     """A venue whose clock is an hour ahead of this machine's."""
 
-    async def holdings_in(self, category: Category, symbol: str) -> list[Holding]:
-        rows = await super().holdings_in(category, symbol)
+    async def holdings_in(
+        self, category: Category, symbol: str, *, urgent: bool = True
+    ) -> list[Holding]:
+        rows = await super().holdings_in(category, symbol, urgent=urgent)
         return [replace(row, read_at=row.read_at + timedelta(hours=1)) for row in rows]
 
 

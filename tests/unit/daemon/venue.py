@@ -18,6 +18,7 @@ from positiond.daemon.domain.model import (
     AccountId,
     Category,
     Credentials,
+    Delivery,
     Environment,
     Fill,
     Holding,
@@ -134,7 +135,9 @@ class Venue:
     async def holdings(self, category: Category, *, settle_coin: str) -> list[Holding]:
         raise NotImplementedError("a close reads by symbol")
 
-    async def holdings_in(self, category: Category, symbol: str) -> list[Holding]:
+    async def holdings_in(
+        self, category: Category, symbol: str, *, urgent: bool = True
+    ) -> list[Holding]:
         self.reads.append(symbol)
         asked_at = now()
         await asyncio.sleep(0.01)
@@ -180,9 +183,21 @@ class Venue:
         await self._answer()
         return [f for f in self._shown_fills() if f.link_id == order.link_id]
 
-    async def fills_since(self, category: Category, since: datetime) -> list[Fill]:
+    async def fills_since(
+        self,
+        category: Category,
+        since: datetime,
+        *,
+        symbol: str | None = None,
+        base_coin: str | None = None,
+    ) -> list[Fill]:
         await self._answer()
         return [f for f in self._shown_fills() if f.executed_at >= since]
+
+    async def deliveries_since(
+        self, category: Category, symbol: str, since: datetime
+    ) -> list[Delivery]:
+        raise NotImplementedError("a close does not ask")
 
     async def key_info(self) -> KeyInfo:
         raise NotImplementedError("a close does not ask")
