@@ -102,7 +102,7 @@ async def test_in_hedge_mode_each_side_pays_for_itself() -> None:
     fundings.read(holding("1", idx=1), holding("-2", idx=2))
     fundings.portfolio.unassigned = {symbol_key().bucket(2): Decimal(-2)}
     async with fundings.running():
-        fundings.tell(paid("1", "1", LONG), paid("-4", "4", SHORT, exec_id="funding-2"))
+        fundings.tell(paid("1", "1", LONG), paid("-4", "2", SHORT, exec_id="funding-2"))
         await asyncio.sleep(1)
         assert fundings.shares(ONE, short) == [Decimal(-1), Decimal(2)]
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from positiond.daemon.domain.model import Category
 
-from ...builders import ACCOUNT, BTC, NOON, after, component, holding, position, symbol_key
+from ...builders import ACCOUNT, BTC, NOON, after, component, fill, holding, position, symbol_key
 from .fake_time import in_fake_time, now
 from .payer import Fundings, paid
 
@@ -142,3 +142,14 @@ async def test_the_category_of_a_position_that_closed_since_is_still_read() -> N
         fundings.connect()
         await asyncio.sleep(1)
         assert fundings.shares(ONE) == [Decimal(-2)]
+
+
+@in_fake_time
+async def test_a_position_opened_and_closed_between_two_reads_is_not_overlooked() -> None:
+    fundings = Fundings()
+    fundings.memory.read_until[ACCOUNT] = NOON
+    async with fundings.running():
+        fundings.tell(fill())
+        fundings.connect()
+        await asyncio.sleep(1)
+        assert fundings.payer.asked == [(Category.LINEAR, NOON - timedelta(minutes=10))]
