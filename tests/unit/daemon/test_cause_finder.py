@@ -212,6 +212,20 @@ async def test_a_stream_that_was_down_is_not_trusted_to_have_told_all() -> None:
 
 
 @in_fake_time
+async def test_what_was_heard_just_before_the_stream_broke_was_not_missed() -> None:
+    case = Case()
+    await asyncio.sleep(100)
+    case.in_order()
+    case.hear(hand(at=101))
+    await asyncio.sleep(5)
+    case.down()
+    case.lists.fills = [hand(at=101)]
+    cause = await case.cause(deviation("1", "0.6"))
+    assert cause is not None
+    assert (cause.kind, cause.while_away) == (CauseKind.BY_HAND, False)
+
+
+@in_fake_time
 async def test_after_a_start_the_search_begins_where_the_position_was_last_in_order() -> None:
     case = Case()
     verified = replace(case.position, verified_at=after(-300))
