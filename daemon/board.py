@@ -173,10 +173,10 @@ class Board:
                 continue
             reading = self._portfolio.readings.get(symbol)
             if reading is not None and reading.holdings:
-                indices = (position_idx_for(component.side, reading.holdings),)
+                indices = {position_idx_for(component.side, reading.holdings)}
             else:
                 # Not read since the start: what is on record of either mode is of this side.
-                indices = (0, 1 if component.side is Side.BUY else 2)
+                indices = {0, 1 if component.side is Side.BUY else 2}
             for idx in indices:
                 if (row := rows.get(symbol.bucket(idx))) is not None:
                     found[row.id] = row
@@ -225,8 +225,8 @@ class Board:
         """
         coins = {self._coin(position, component) for component in position.components}
         if None in coins:
-            settled = {b.coin for b in position.booked if b.realized_pnl or b.funding}
-            coins = settled | (coins - {None})
+            coins.remove(None)
+            coins.update(b.coin for b in position.booked if b.realized_pnl or b.funding)
         return currency_of(coins)
 
     # --- feeds and readiness ----------------------------------------------------------------

@@ -250,10 +250,10 @@ class Book:
             (position.environment, coin) for coin in coins_to_value(coins, held.currency)
         )
         gone, held.needs, new = held.needs - needs, needs, needs - held.needs
-        for coin in new:
-            self._quotes.need(coin, position.id)
-        for coin in gone:
-            self._quotes.spare(coin, position.id)
+        for needed in new:
+            self._quotes.need(needed, position.id)
+        for spared in gone:
+            self._quotes.spare(spared, position.id)
         self._dirty.add(position.id)
 
     def _leave(self, held: _Held) -> None:

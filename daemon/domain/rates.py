@@ -54,9 +54,7 @@ def converted(amount: Decimal, coin: str, currency: str, price: DollarPrice) -> 
     target = ONE if currency in DOLLARS else price(currency)
     if source is None or target is None:
         return None
-    worth = amount * source
-    # Not divided by one, which would round a product of many digits.
-    return worth if target is ONE else worth / target
+    return amount * source / target
 
 
 def booked_coins(booked: Iterable[Booked]) -> frozenset[str]:

@@ -41,7 +41,7 @@ def test_an_amount_is_told_in_another_coin_by_two_dollar_prices(
 def test_the_sums_of_one_coin_are_exactly_what_was_booked(
     fees: Decimal, funding: Decimal, realized: Decimal
 ) -> None:
-    sums = booked_sums([Booked("BTC", fees, funding, realized)], "BTC", {}.get)
+    sums = booked_sums([Booked("BTC", fees, funding, realized)], "BTC", lambda _: None)
     assert (sums.fees, sums.funding, sums.realized_pnl) == (fees, funding, realized)
     assert sums.incomplete is None
 
