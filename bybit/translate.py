@@ -188,6 +188,8 @@ def fill(row: ExecutionRow, asked: Category | None = None) -> Fill:
         changes_size=row.exec_type in vocab.SIZE_CHANGING_EXEC_TYPES,
         executed_at=row.executed_at,
         seq=row.seq,
+        closed_size=row.closed_size,
+        stop_order_type=row.stop_order_type,
     )
 
 
