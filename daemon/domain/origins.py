@@ -15,8 +15,9 @@ from .model import Fill
 
 # Every order link id of ours begins so.
 OUR_MARK: Final = "pd-"
-# What an execution row says where it has nothing to say.
-_NOTHING: Final = frozenset({"", "UNKNOWN", "CreateByUser"})
+_STOP_ORDER: Final = "CreateByStopOrder"
+# Words that leave it to the next one to say more.
+_VAGUE: Final = frozenset({"", "UNKNOWN", "CreateByUser", _STOP_ORDER})
 _LONGEST: Final = 40
 
 
@@ -68,7 +69,6 @@ _CREATE_TYPES: Final[Mapping[str, Origin]] = {
     "CreateByClosing": _CLOSED_BY_HAND,
     "CreateByBboOrder": _BY_HAND,
     "CreateByChaseOrder": _BY_HAND,
-    "CreateByStopOrder": _CONDITIONAL,
     "CreateByFutureSpread": _SPREAD,
     "CreateBySettle": _SETTLEMENT,
     "CreateByTakeProfit": _TAKE_PROFIT,
@@ -121,13 +121,12 @@ def origin_of(fill: Fill, owners: Mapping[str, str]) -> Origin:
         return found
     if fill.exec_type != "Trade":
         return _unheard_of("an execution of the unknown type", fill.exec_type)
-    if fill.create_type not in _NOTHING:
-        found = _CREATE_TYPES.get(fill.create_type)
-        return found or _unheard_of("an order of the unknown kind", fill.create_type)
-    if fill.stop_order_type not in _NOTHING:
-        found = _STOP_TYPES.get(fill.stop_order_type)
-        return found or _unheard_of("a stop order of the unknown kind", fill.stop_order_type)
-    return _BY_HAND
+    # A conditional order is told more closely by its stop type, which may be all there is (spot).
+    for word in (fill.create_type, fill.stop_order_type):
+        if word not in _VAGUE:
+            found = _CREATE_TYPES.get(word) or _STOP_TYPES.get(word)
+            return found or _unheard_of("an order of the unknown kind", word)
+    return _CONDITIONAL if fill.create_type == _STOP_ORDER else _BY_HAND
 
 
 def _ours(link_id: str, owners: Mapping[str, str]) -> Origin:
