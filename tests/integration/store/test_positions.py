@@ -20,7 +20,7 @@ from positiond.daemon.domain.model import (
     PositionStatus,
     Side,
 )
-from positiond.daemon.domain.records import PnlWrite, PositionEdit, VerdictWrite
+from positiond.daemon.domain.records import PnlWrite, VerdictWrite
 from positiond.store.store import Store
 
 from tests.builders_store import MINUTE, NOW, accept, add_account, add_position, leg

@@ -1,0 +1,426 @@
+"""Resolve actions: each one transaction that leaves expected = actual, or changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from positiond.daemon.domain.errors import Conflict, NotFound
+from positiond.daemon.domain.model import (
+    AccountId,
+    BucketKey,
+    Category,
+    Component,
+    ComponentId,
+    DeviationKind,
+    NewPosition,
+    Position,
+    PositionId,
+    PositionStatus,
+    Side,
+)
+from positiond.daemon.domain.orders import LegOutcome, LegResult, RequestState
+from positiond.daemon.domain.records import DeviationRecord
+from positiond.daemon.domain.resolving import Change, Resolution, ResolveAction
+from positiond.store.store import Store
+
+from tests.builders_store import (
+    MINUTE,
+    accept,
+    add_account,
+    add_position,
+    fill_of,
+    leg,
+    sent_order,
+    spot,
+)
+
+
+def change(before: str, after: str) -> Change:
+    return Change(Decimal(before), Decimal(after))
+
+
+def bucket_of(position: Position, component: Component | None = None, idx: int = 0) -> BucketKey:
+    of = component or position.components[0]
+    return BucketKey(position.account_id, of.category, of.coin or of.symbol, idx)
+
+
+def resolution(
+    position: Position,
+    action: ResolveAction,
+    *,
+    opens: Mapping[ComponentId, Change] | None = None,
+    unassigned: Mapping[BucketKey, Change] | None = None,
+    actual: Mapping[BucketKey, str],
+) -> Resolution:
+    return Resolution(
+        position.id,
+        position.account_id,
+        action,
+        position.user_id,
+        position.opened_at + MINUTE,
+        opens or {},
+        unassigned or {},
+        {key: Decimal(quantity) for key, quantity in actual.items()},
+    )
+
+
+def rebased(position: Position, before: str, after: str) -> Resolution:
+    component = position.components[0]
+    return resolution(
+        position,
+        ResolveAction.REBASE,
+        opens={component.id: change(before, after)},
+        actual={bucket_of(position): str(component.side.sign * Decimal(after))},
+    )
+
+
+def accepted(position: Position, before: str, after: str, actual: str) -> Resolution:
+    key = bucket_of(position)
+    return resolution(
+        position,
+        ResolveAction.ACCEPT,
+        unassigned={key: change(before, after)},
+        actual={key: actual},
+    )
+
+
+async def deviate(store: Store, position: Position, *symbols: str) -> None:
+    keys = [BucketKey(position.account_id, Category.LINEAR, symbol, 0) for symbol in symbols]
+    records = [
+        DeviationRecord(key, DeviationKind.MISSING, Decimal(1), Decimal(0), None) for key in keys
+    ]
+    await store.positions.write_verdicts([], records, [], position.opened_at)
+
+
+async def test_a_rebased_leg_has_open_what_is_there_and_keeps_what_was_recorded(
+    store: Store,
+) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account, leg("BTCUSDT"), leg("ETHUSDT"))
+    await deviate(store, position, "BTCUSDT", "ETHUSDT")
+    (resolved,) = await store.positions.resolve(rebased(position, "1", "0.4"))
+    btc, eth = resolved.components
+    assert (btc.quantity, btc.open, btc.recorded_quantity) == (Decimal("0.4"),) * 2 + (1,)
+    assert eth == position.components[1]
+    assert resolved.status is PositionStatus.ACTIVE
+    assert await store.positions.load(position.id) == resolved
+    assert [row.bucket.symbol for row in await store.evidence.open_deviations()] == ["ETHUSDT"]
+    rows = await store.evidence.deviations_of(position.id, 9)
+    assert {row.bucket.symbol: row.resolution for row in rows} == {
+        "BTCUSDT": "rebase",
+        "ETHUSDT": None,
+    }
+
+
+async def test_what_our_fills_closed_stays_closed_after_a_rebase(store: Store, epoch: int) -> None:
+    position = await add_position(store, await add_account(store))
+    order = await sent_order(store, position)
+    await store.closes.add_fills(order, [fill_of(order, "a", "0.3")])
+    await _end(store, position, order.close_id)
+    (resolved,) = await store.positions.resolve(rebased(position, "0.7", "0.2"))
+    (component,) = resolved.components
+    assert (component.quantity, component.closed_quantity) == (Decimal("0.5"), Decimal("0.3"))
+    assert component.open == Decimal("0.2")
+
+
+async def test_an_accepted_difference_becomes_unassigned(store: Store) -> None:
+    position = await add_position(store, await add_account(store))
+    await deviate(store, position, "BTCUSDT")
+    await store.positions.resolve(accepted(position, "0", "0.5", "1.5"))
+    assert await store.positions.unassigned() == {bucket_of(position): Decimal("0.5")}
+    await store.positions.resolve(accepted(position, "0.5", "0", "1"))
+    assert await store.positions.unassigned() == {}
+    (row,) = await store.evidence.deviations_of(position.id, 9)
+    assert (row.resolution, row.ended_at) == ("accept", position.opened_at + MINUTE)
+
+
+async def test_a_position_of_which_nothing_is_open_any_more_is_closed(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account, leg("BTCUSDT"), leg("ETHUSDT", Side.SELL, "2"))
+    await deviate(store, position, "BTCUSDT", "ETHUSDT")
+    btc, eth = position.components
+    (half,) = await store.positions.resolve(
+        resolution(
+            position,
+            ResolveAction.MARK_CLOSED,
+            opens={btc.id: change("1", "0")},
+            actual={bucket_of(position, btc): "0"},
+        )
+    )
+    assert half.status is PositionStatus.ACTIVE
+    (closed,) = await store.positions.resolve(
+        resolution(
+            position,
+            ResolveAction.MARK_CLOSED,
+            opens={eth.id: change("2", "0")},
+            actual={bucket_of(position, eth): "0"},
+        )
+    )
+    assert (closed.status, closed.closed_at) == (
+        PositionStatus.CLOSED,
+        position.opened_at + MINUTE,
+    )
+    assert (closed.is_altered, closed.unrealized_pnl) == (False, 0)
+    assert [c.recorded_quantity for c in closed.components] == [1, 2]
+    assert await store.positions.load_open() == []
+    assert await store.evidence.open_deviations() == []
+    events = await store.evidence.events_of(position.id, 4)
+    assert [event.kind for event in events] == [
+        "position-closed",
+        "deviation-ended",
+        "resolved",
+        "deviation-ended",
+    ]
+    with pytest.raises(Conflict) as refused:
+        await store.positions.resolve(rebased(position, "0", "0"))
+    assert refused.value.code == "already-closed"
+
+
+async def test_the_journal_tells_who_resolved_what_from_which_quantity_to_which(
+    store: Store,
+) -> None:
+    position = await add_position(store, await add_account(store))
+    await deviate(store, position, "BTCUSDT")
+    await store.positions.resolve(rebased(position, "1", "0.4"))
+    ended, resolved = (await store.evidence.events_of(position.id, 9))[:2]
+    assert (resolved.kind, resolved.actor) == ("resolved", "ann")
+    assert resolved.data == {
+        "action": "rebase",
+        "components": [
+            {"component_id": str(position.components[0].id), "before": "1", "after": "0.4"}
+        ],
+        "unassigned": [],
+        "actual": [
+            {"category": "linear", "symbol": "BTCUSDT", "position_idx": 0, "quantity": "0.4"}
+        ],
+    }
+    assert (ended.kind, ended.actor, ended.data["resolution"]) == (
+        "deviation-ended",
+        "ann",
+        "rebase",
+    )
+
+
+async def test_every_open_position_of_the_bucket_comes_back_and_no_other(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account)
+    sharing = await add_position(store, account, leg("BTCUSDT", Side.SELL, "0.5"), leg("ETHUSDT"))
+    await add_position(store, account, leg("ETHUSDT"))
+    await add_position(store, await add_account(store, "bob"))
+    given = await store.positions.resolve(accepted(position, "0", "2", "2.5"))
+    assert {p.id for p in given} == {position.id, sharing.id}
+
+
+async def test_what_has_changed_meanwhile_is_refused_and_nothing_changes(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account)
+    await deviate(store, position, "BTCUSDT")
+    before = (await store.positions.load(position.id), await store.evidence.open_deviations())
+    key = bucket_of(position)
+    stranger = ComponentId(uuid4())
+    for refused in (
+        rebased(position, "0.9", "0.4"),
+        accepted(position, "0.1", "-1", "0"),
+        # The quantities are what they were said to be, but they do not add up: somebody else
+        # claims a part of the bucket by now.
+        replace(rebased(position, "1", "0.4"), actual={key: Decimal("0.5")}),
+        replace(rebased(position, "1", "0.4"), opens={stranger: change("1", "0")}),
+    ):
+        with pytest.raises(Conflict) as error:
+            await store.positions.resolve(refused)
+        assert error.value.code == "changed-meanwhile"
+    after = (await store.positions.load(position.id), await store.evidence.open_deviations())
+    assert after == before
+    assert await store.positions.unassigned() == {}
+    assert len(await store.evidence.events_of(position.id, 9)) == 2
+
+
+async def test_a_position_recorded_in_the_bucket_meanwhile_is_a_change(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account)
+    stale = rebased(position, "1", "0.4")
+    await add_position(store, account, leg("BTCUSDT", quantity="0.1"))
+    with pytest.raises(Conflict) as refused:
+        await store.positions.resolve(stale)
+    assert refused.value.code == "changed-meanwhile"
+
+
+async def test_a_component_of_another_position_is_never_touched(store: Store) -> None:
+    account = await add_account(store)
+    position, other = await add_position(store, account), await add_position(store, account)
+    foreign = replace(rebased(position, "1", "0"), opens={other.components[0].id: change("1", "0")})
+    with pytest.raises(Conflict):
+        await store.positions.resolve(foreign)
+    assert await store.positions.load(other.id) == other
+
+
+async def test_an_unknown_position_and_one_of_another_account_are_not_found(store: Store) -> None:
+    position = await add_position(store, await add_account(store))
+    stranger = await add_account(store, "bob")
+    for asked in (
+        replace(rebased(position, "1", "0"), position_id=PositionId(uuid4())),
+        replace(rebased(position, "1", "0"), account_id=AccountId(stranger.id)),
+    ):
+        with pytest.raises(NotFound):
+            await store.positions.resolve(asked)
+
+
+async def test_while_a_close_is_open_in_the_bucket_nothing_is_resolved(
+    store: Store, epoch: int
+) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account)
+    sharing = await add_position(store, account)
+    elsewhere = await add_position(store, account, leg("ETHUSDT"))
+    await accept(store, elsewhere)
+    request = await accept(store, sharing)
+    with pytest.raises(Conflict) as refused:
+        await store.positions.resolve(accepted(position, "0", "1", "3"))
+    assert refused.value.code == "close-open"
+    await _end(store, sharing, request.close_id, RequestState.ACCEPTED)
+    assert len(await store.positions.resolve(accepted(position, "0", "1", "3"))) == 2
+
+
+async def test_in_hedge_mode_the_other_side_s_close_does_not_matter(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account)
+    await accept(store, await add_position(store, account, leg("BTCUSDT", Side.SELL)))
+    key = bucket_of(position, idx=1)
+    asked = resolution(
+        position, ResolveAction.ACCEPT, unassigned={key: change("0", "2")}, actual={key: "3"}
+    )
+    assert [p.id for p in await store.positions.resolve(asked)] == [position.id]
+
+
+async def test_a_spot_leg_is_resolved_in_its_coin(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account, spot("BTCUSDT"))
+    sharing = await add_position(store, account, spot("BTCUSDC"))
+    other = await add_position(store, account, spot("ETHUSDT"))
+    coins = {"BTCUSDT": "BTC", "BTCUSDC": "BTC", "ETHUSDT": "ETH"}
+    await store.positions.set_coins(account.environment, coins)
+    key = BucketKey(account.id, Category.SPOT, "BTC", 0)
+    (leg_,) = position.components
+    given = await store.positions.resolve(
+        resolution(
+            position,
+            ResolveAction.REBASE,
+            opens={leg_.id: change("1", "0.4")},
+            # A wallet may hold more than is recorded.
+            actual={key: "1.7"},
+        )
+    )
+    assert {p.id for p in given} == {position.id, sharing.id}
+    assert other.id not in {p.id for p in given}
+
+
+async def test_of_two_who_resolve_the_same_at_once_one_is_told_to_look_again(store: Store) -> None:
+    account = await add_account(store)
+    for _ in range(8):
+        position = await add_position(store, account, leg("XRPUSDT"), leg("ETHUSDT"))
+        outcomes = await asyncio.gather(
+            store.positions.resolve(rebased(position, "1", "0.4")),
+            store.positions.resolve(rebased(position, "1", "0.4")),
+            return_exceptions=True,
+        )
+        (refused,) = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert isinstance(refused, Conflict)
+        assert refused.code == "changed-meanwhile"
+        await store.positions.resolve(rebased(position, "0.4", "0"))
+
+
+async def test_resolving_and_accepting_a_close_at_once_go_one_after_the_other(
+    store: Store, epoch: int
+) -> None:
+    """Whichever is first: a close freezes what is open after the action, or forbids it."""
+    account = await add_account(store)
+    seen = set()
+    for n in range(16):
+        position = await add_position(store, account, leg(f"S{n}USDT"))
+        calls = [
+            store.positions.resolve(rebased(position, "1", "0.4")),
+            accept(store, position),
+        ]
+        if n % 2:
+            calls.reverse()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        (request,) = await store.closes.last_requests([position.id])
+        refusals = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        seen.add(len(refusals))
+        if refusals:
+            assert isinstance(refusals[0], Conflict)
+            assert refusals[0].code == "close-open"
+        expected = Decimal(1) if refusals else Decimal("0.4")
+        assert list(request.open_at_acceptance.values()) == [expected]
+    assert seen == {0, 1}
+
+
+async def test_a_position_is_not_closed_twice_by_an_action_and_a_close(
+    store: Store, epoch: int
+) -> None:
+    account = await add_account(store)
+    for n in range(8):
+        position = await add_position(store, account, leg(f"S{n}USDT"))
+        outcomes = await asyncio.gather(
+            store.positions.resolve(rebased(position, "1", "0")),
+            accept(store, position),
+            return_exceptions=True,
+        )
+        (refused,) = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert isinstance(refused, Conflict)
+        assert refused.code in ("close-open", "already-closed")
+
+
+async def test_dust_and_recorded_positions_beside_an_accepted_difference_do_not_deadlock(
+    store: Store, epoch: int, postgres_url: str
+) -> None:
+    account = await add_account(store)
+    symbols = [f"S{n}USDT" for n in range(4)]
+    position = await add_position(store, account, *(leg(symbol) for symbol in symbols))
+    keys = [BucketKey(account.id, Category.LINEAR, symbol, 0) for symbol in symbols]
+    other = NewPosition(account.id, "b", None, (leg("XRPUSDT"),))
+    recording = [
+        store.positions.record(other, dict.fromkeys(keys[::-1], Decimal(0))) for _ in range(12)
+    ]
+    asked = resolution(
+        position,
+        ResolveAction.ACCEPT,
+        unassigned=dict.fromkeys(keys, change("0", "0")),
+        actual=dict.fromkeys(keys, "1"),
+    )
+    await asyncio.gather(*recording, *(store.positions.resolve(asked) for _ in range(12)))
+    connection = await asyncpg.connect(postgres_url)
+    count = await connection.fetchval("SELECT count(*) FROM events WHERE kind = 'resolved'")
+    await connection.close()
+    assert count == 12
+
+
+async def _end(
+    store: Store,
+    position: Position,
+    close_id: object,
+    old: RequestState = RequestState.SENDING,
+) -> None:
+    (request,) = await store.closes.last_requests([position.id])
+    assert request.id == close_id
+    for order in await store.closes.orders(request.id):
+        await store.closes.save_order(replace(order, state=order.state.TERMINAL))
+    residual = LegResult(
+        position.components[0].id, LegOutcome.RESIDUAL, Decimal(0), None, "residual"
+    )
+    await store.closes.finish(
+        request.id,
+        old,
+        RequestState.FAILED,
+        code="residual",
+        detail=None,
+        legs=[residual],
+        dust={},
+        now=position.opened_at,
+    )
