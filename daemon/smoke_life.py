@@ -212,15 +212,17 @@ class Life:
 
     async def _alter(self, position: Callable[[], Awaitable[Json]]) -> None:
         leg = self._legs[0]
+        half = leg.quantity / 2
         async with self._report.step("one leg altered by hand, flagged", within=30) as step:
-            half = leg.quantity / 2
             await self._world.open_at_market(leg.symbol, leg.side.reverse, half)
             seen = await poll(position, lambda found: bool(found["is_altered"]))
             (row,) = [row for row in seen["components"] if row["symbol"] == leg.symbol]
-            cause = seen["verdict_reason"]
-            step.note = f"{leg.symbol} {row['difference']}{f': {cause}' if cause else ''}"
+            step.note = f"{leg.symbol} {row['difference']}"
             if Decimal(row["difference"]) != -half:
                 raise SmokeFailed("wrong-difference", f"expected -{half}, shown {step.note}")
+            # The execution may be listed later than the size: the cause then comes after the flag.
+            seen = await poll(position, lambda found: _cause(found) is not None)
+            step.note += f": {_cause(seen)}"
 
     async def _close(
         self, api: DaemonApi, position_id: UUID, position: Callable[[], Awaitable[Json]]
@@ -237,7 +239,7 @@ class Life:
         await self._check_flat("flat on the exchange")
         async with self._report.step("realized P&L") as step:
             step.note = f"{seen['realized_pnl']} {seen['pnl_currency']}, fees {seen['fees']}"
-            if Decimal(seen["fees"]) == 0:
+            if seen["fees"] is None or Decimal(seen["fees"]) == 0:
                 raise SmokeFailed("no-fees", "the fills' fees are not booked")
 
     # --- leaving ---
@@ -269,6 +271,12 @@ class Life:
 
     async def _until_held(self, symbol: str, size: Decimal) -> Holding:
         return await poll(lambda: self._held(symbol), lambda held: held.size == size)
+
+
+def _cause(position: Json) -> str | None:
+    """Why the position deviates, once that is known."""
+    causes = [deviation["cause"] for deviation in position["deviations"] if deviation["cause"]]
+    return "; ".join(causes) or None
 
 
 def _smallest(instrument: Instrument, mark: Decimal) -> Decimal:

@@ -17,10 +17,12 @@ from ..http.hub import Hub
 from ..http.services import Services
 from ..store.migrate import migrate
 from ..store.store import Store
+from .account_desk import AccountDesk
 from .backoff import Backoff
 from .board import Board
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
+from .cause_finder import CauseFinder
 from .close_context import Closing
 from .close_desk import CloseDesk
 from .close_inbox import Inboxes
@@ -34,9 +36,15 @@ from .domain.orders import CloseRequest
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Gateway
 from .domain.verdict import symbol_of
+from .funding_ledger import FundingLedger
+from .funding_reads import FundingReads
+from .historian import Historian
+from .in_flight import InFlight
+from .inquiry import Inquiry
 from .position_reconciler import PositionReconciler
 from .pulse import Pulse
 from .recorder import Recorder
+from .resolver import Resolver
 from .supervise import Loop, endless, first_errors
 from .timing import Timing, utc_now
 from .together import apart
@@ -47,7 +55,17 @@ _log = structlog.get_logger(__name__)
 
 # How long each loop may go without a beat before the watchdog calls it stuck, in seconds.
 _LIMITS: Final = MappingProxyType(
-    {"watch": 60.0, "publish": 15.0, "sweeps": 300.0, "rechecks": 300.0, "closes": 60.0}
+    {
+        "watch": 60.0,
+        "publish": 15.0,
+        "sweeps": 300.0,
+        "rechecks": 300.0,
+        "closes": 60.0,
+        "funding": 300.0,
+        # One account's week of executions, page by page behind the reads of all the others.
+        "funding reads": 900.0,
+        "history": 300.0,
+    }
 )
 
 
@@ -70,6 +88,10 @@ class Daemon:
         self._exchanges: dict[AccountId, AccountExchange] = {}
         self._portfolio = Portfolio()
         self._catalogue = Catalogue(gateway, utc_now)
+        self._in_flight = InFlight(self._portfolio, utc_now)
+        self._causes = CauseFinder(
+            self._portfolio, self._exchanges, store.evidence, self._catalogue, self._timing
+        )
         book = Book()
         self.board = Board(book, self._portfolio, store.positions, store.closes, self._timing)
         self.tracker = Tracker(
@@ -86,6 +108,10 @@ class Daemon:
             self.tracker.turned,
             self.board.pnl_writes,
             loops.sweep_minutes,
+            evidence=store.evidence,
+            causes=self._causes,
+            in_flight=self._in_flight,
+            fee_tolerance=loops.spot_fee_tolerance,
         )
         self.board.ban_left = gateway.ban_left
         self.board.sweep_at = lambda: self.reconciler.last_sweep_at
@@ -113,7 +139,37 @@ class Daemon:
             utc_now,
             self._loops.close_expiry,
         )
-        return Services(self.board, recorder, desk, store.people, store.accounts, self._hub)
+        return Services(
+            board=self.board,
+            recorder=recorder,
+            closes=desk,
+            inquiry=Inquiry(self.board, store.evidence, utc_now),
+            resolver=self._resolver(),
+            account_desk=AccountDesk(
+                self._portfolio,
+                self._exchanges,
+                store.accounts,
+                self._timing,
+                self.board.live_view,
+                self.reconciler.resync,
+            ),
+            people=store.people,
+            accounts=store.accounts,
+            hub=self._hub,
+        )
+
+    def _resolver(self) -> Resolver:
+        return Resolver(
+            self._store.positions,
+            self._portfolio,
+            self.board,
+            self._locks,
+            self._timing,
+            self.reconciler.read_now,
+            self.reconciler.settle_now,
+            self.tracker.put,
+            self._loops.spot_fee_tolerance,
+        )
 
     # --- leading ----------------------------------------------------------------------------
 
@@ -144,11 +200,17 @@ class Daemon:
     async def _term(self) -> None:
         """Run the loops until one fails: the row of the last term's closes is where they stand."""
         closer = TradeCloser(self._closing(), self._timing, self._wake)
+        funding, funding_reads = self._funding()
+        historian = Historian(self.board.pnl_points, self._store.evidence, self._timing)
 
         def on_account(event: AccountEvent) -> None:
-            # The closer first: a compare must not see a fill that its close has not heard of.
+            # The closer first: a compare must not see a fill that its close has not heard of. And
+            # the causes before the compare: what it finds is then explained with what was told.
             closer.on_account(event)
             self.tracker.on_account(event)
+            self._causes.on_account(event)
+            funding.on_account(event)
+            funding_reads.on_account(event)
             self.reconciler.on_account(event)
 
         connections = Connections(
@@ -170,9 +232,28 @@ class Daemon:
                 start("watch", lambda: self.tracker.run_watch(connections, self.reconciler))
                 start("publish", lambda: self.tracker.run_publish(self._hub))
                 await self.tracker.loaded.wait()
+                await self.reconciler.recall()
                 start("closes", closer.run)
                 start("rechecks", self.reconciler.run_rechecks)
                 start("sweeps", lambda: self.reconciler.run_sweeps(connections.are_settled))
+                start("funding", funding.run)
+                start("funding reads", funding_reads.run)
+                start("history", historian.run)
+
+    def _funding(self) -> tuple[FundingLedger, FundingReads]:
+        evidence = self._store.evidence
+        ledger = FundingLedger(
+            self._portfolio,
+            self._store.positions,
+            evidence,
+            self._exchanges,
+            self._catalogue,
+            self._locks,
+            self._timing,
+            self.tracker.put,
+        )
+        reads = FundingReads(self._portfolio, self._exchanges, evidence, ledger, self._timing)
+        return ledger, reads
 
     @contextmanager
     def _streaming(self, connections: Connections) -> Iterator[None]:
@@ -205,6 +286,7 @@ class Daemon:
             portfolio=self._portfolio,
             catalogue=self._catalogue,
             locks=self._locks,
+            in_flight=self._in_flight,
             inboxes=self._inboxes,
             timing=self._timing,
             new_link_id=lambda: f"pd-{secrets.token_hex(12)}",

@@ -97,8 +97,10 @@ async def test_a_position_of_which_nothing_is_left_is_closed() -> None:
 @in_fake_time
 async def test_nobody_resolves_during_a_close_in_the_bucket_not_even_of_another_position() -> None:
     work = altered(PAIR, replace(OTHER, status=PositionStatus.CLOSING), btc="1.6")
-    resolving = work.resolver.resolve(ALICE, PAIR.id, REBASE, None)
-    assert await code_of(resolving, Conflict) == "close-open"
+    async with work.locks.held((symbol_key(),)):
+        resolving = work.resolver.resolve(ALICE, PAIR.id, REBASE, None)
+        assert await code_of(resolving, Conflict) == "close-open"
+        assert now() == NOON, "there is nothing to wait for"
     assert work.register.resolved == []
 
 
