@@ -13,6 +13,7 @@ from positiond.daemon.bucket_locks import BucketLocks
 from positiond.daemon.catalogue import Catalogue
 from positiond.daemon.domain.deviations import Cause, CauseKind, DeviationRow
 from positiond.daemon.domain.errors import ExchangeUnreachable, StoreUnavailable
+from positiond.daemon.domain.history import PnlPoint
 from positiond.daemon.domain.model import (
     AccountId,
     BucketKey,
@@ -120,6 +121,21 @@ class Archive(Ledger):
 
     async def open_deviations(self) -> list[DeviationRow]:
         return list(self.deviations.values())
+
+    async def owners_of(self, link_ids: Sequence[str]) -> Mapping[str, tuple[PositionId, str]]:
+        return {}
+
+    async def funding_read_until(self, account_id: AccountId) -> datetime | None:
+        return now()
+
+    async def note_funding_read(self, account_id: AccountId, until: datetime) -> None:
+        pass
+
+    async def write_history(self, points: Sequence[PnlPoint]) -> None:
+        pass
+
+    async def thin_history(self, now: datetime) -> int:
+        return 0
 
     async def set_coins(self, environment: Environment, coins: Mapping[str, str]) -> None:
         self.coins |= coins

@@ -112,7 +112,7 @@ class Shop:
     """The store's parts as the tracker wants them."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.positions = self.closes = self.switches = ledger
+        self.positions = self.closes = self.switches = self.evidence = ledger
         self.accounts = Safe()
         self.changes = Bell()
 

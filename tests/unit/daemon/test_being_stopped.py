@@ -77,6 +77,7 @@ def daemon(lock: Leadership) -> wiring.Daemon:
         accounts=None,
         switches=None,
         changes=None,
+        evidence=None,
         leadership=lock,
     )
     return wiring.Daemon(

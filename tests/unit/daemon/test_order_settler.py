@@ -41,6 +41,7 @@ class Alone:
             self.stage.ledger,
             venue,
             venue.inboxes,
+            self.stage.in_flight,
             timing(),
             self._fits,
             lambda: self.expired,

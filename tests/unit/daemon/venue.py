@@ -297,4 +297,5 @@ class Door:
     async def instruments(
         self, environment: Environment, category: Category, symbol: str | None = None
     ) -> list[Instrument]:
-        return [self.rules.get(symbol or "", instrument(symbol or ""))]
+        usual = instrument(symbol or "", category=category)
+        return [self.rules.get(symbol or "", usual)]
