@@ -91,6 +91,8 @@ def test_several_coins_are_summed_in_dollars_by_the_index_price(
     assert [leg.pnl for leg in value.legs.values()] == [2500, Decimal("-0.1")]
     assert [leg.currency for leg in value.legs.values()] == ["USDT", "BTC"]
     assert value.at == after(3)
+    # A leg brings the price: nothing else is watched for it.
+    assert book.keys() == {LINEAR_KEY, INVERSE_KEY}
 
 
 def test_a_moved_dollar_price_alone_marks_those_who_need_it(book: Book, mixed: Position) -> None:
@@ -192,6 +194,19 @@ def test_a_spot_pair_that_a_leg_needs_too_outlives_either_need() -> None:
     book.drop(cross.id)
     assert book.keys() == {SPOT_BTC}
     assert book.value(coin.id).pnl == 10
+
+
+def test_a_watched_pair_stays_when_a_leg_comes_that_has_no_price_yet() -> None:
+    book = Book()
+    book.learn([instrument(ETH), inverse(), spot("BTC", "USDT")])
+    payer = position(component("1", symbol=ETH, of="p"), name="p")
+    book.put(replace(payer, booked=(Booked("BTC", fees=Decimal(1)),)))
+    book.tick(priced(SPOT_BTC, None, "90000"))
+    leg = component("1", symbol=COIN, of="n", category=Category.INVERSE)
+    book.put(position(leg, name="n"))
+    assert book.dollar_price(PAPER, "BTC") == 90000
+    book.put(payer)
+    assert book.keys() == {key_of(ETH), INVERSE_KEY}
 
 
 def test_a_fee_in_another_coin_asks_for_its_price(mixed: Position) -> None:
