@@ -46,8 +46,13 @@ class Venue:
         venue = self.paper.venue
         venue.faults.add({"kind": kind, **spec}, venue.books, venue.seed)
 
-    def buy(self, quantity: str = "0.5", symbol: str = "BTCUSDT") -> None:
-        self.paper.trade(self.trader, symbol, "Buy", quantity)
+    def buy(self, quantity: str = "0.5", symbol: str = "BTCUSDT", category: str = "linear") -> None:
+        self.paper.trade(self.trader, symbol, "Buy", quantity, category=category)
+
+    async def options(self, coin: str) -> list[str]:
+        """The symbols of a coin's options that trade, in their order."""
+        listed = await self.gateway.instruments(Environment.PAPER, Category.OPTION)
+        return sorted(one.key.symbol for one in listed if one.base_coin == coin and one.is_trading)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from positiond.daemon.domain.errors import CredentialsRefused, ExchangeUnreachab
 from positiond.daemon.domain.model import (
     Category,
     Credentials,
+    Delivery,
     Environment,
     OrderReport,
     OrderStatus,
@@ -95,6 +96,100 @@ class TestHoldings:
     async def test_what_is_settled_in_another_coin_is_not_listed(self, venue: Venue) -> None:
         venue.buy()
         assert await venue.account.holdings(Category.LINEAR, settle_coin="USDC") == []
+
+    async def test_options_of_every_coin_are_found(self, venue: Venue) -> None:
+        bought = [(await venue.options(coin))[0] for coin in ("BTC", "ETH")]
+        for symbol in bought:
+            venue.buy("1", symbol, "option")
+        held = await venue.account.holdings(Category.OPTION, settle_coin="")
+        assert sorted(one.symbol for one in held) == sorted(bought)
+        assert {one.category for one in held} == {Category.OPTION}
+        (one,) = await venue.account.holdings_in(Category.OPTION, bought[1])
+        assert one.signed == Decimal(1)
+
+    async def test_inverse_contracts_are_found_without_a_settle_coin(self, venue: Venue) -> None:
+        venue.paper.control("deposit", account=venue.trader.uid, coin="BTC", amount="2")
+        venue.buy("100", "BTCUSD", "inverse")
+        (held,) = await venue.account.holdings(Category.INVERSE, settle_coin="")
+        assert (held.symbol, held.signed) == ("BTCUSD", Decimal(100))
+
+
+class TestWallet:
+    async def test_every_coin_that_is_there_is_held(self, venue: Venue) -> None:
+        venue.buy("0.5", "BTCUSDT", "spot")
+        held = {
+            one.symbol: one for one in await venue.account.holdings(Category.SPOT, settle_coin="")
+        }
+        assert set(held) == {"BTC", "USDT"}
+        assert all(one.side is Side.BUY and one.position_idx == 0 for one in held.values())
+        # Bybit keeps the fee of a purchase in the coin that was bought.
+        assert Decimal("0.499") < held["BTC"].size < Decimal("0.5")
+        assert held["BTC"].locked == 0
+
+    async def test_a_coin_that_a_readable_wallet_does_not_show_is_held_at_zero(
+        self, venue: Venue
+    ) -> None:
+        (none,) = await venue.account.holdings_in(Category.SPOT, "ETH", urgent=False)
+        assert (none.symbol, none.side, none.size) == ("ETH", None, Decimal(0))
+
+    async def test_one_coin_is_read_alone(self, venue: Venue) -> None:
+        venue.buy("0.5", "BTCUSDT", "spot")
+        (held,) = await venue.account.holdings_in(Category.SPOT, "BTC")
+        assert (held.category, held.symbol) == (Category.SPOT, "BTC")
+        assert held.signed > 0
+
+
+class TestPast:
+    async def test_fills_of_one_symbol_are_only_its_own(self, venue: Venue) -> None:
+        venue.buy("0.5")
+        venue.buy("2", "ETHUSDT")
+        venue.buy("0.1", "BTCUSDT", "spot")
+        since = datetime.now(UTC) - timedelta(minutes=1)
+
+        async def look() -> set[str] | None:
+            fills = await venue.account.fills_since(Category.LINEAR, since, symbol="ETHUSDT")
+            return {fill.symbol for fill in fills} or None
+
+        assert await polled(look) == {"ETHUSDT"}
+        spot = await venue.account.fills_since(Category.SPOT, since, symbol="BTCUSDT")
+        assert {fill.category for fill in spot} == {Category.SPOT}
+        assert {fill.fee_coin for fill in spot} == {"BTC"}
+
+    async def test_fills_of_options_come_by_coin_and_by_symbol(self, venue: Venue) -> None:
+        symbol = (await venue.options("ETH"))[0]
+        venue.buy("1", symbol, "option")
+        since = datetime.now(UTC) - timedelta(minutes=1)
+
+        async def look(**filters: str) -> list[str] | None:
+            found = await venue.account.fills_since(Category.OPTION, since, **filters)
+            return [fill.symbol for fill in found] or None
+
+        assert set(await polled(lambda: look(symbol=symbol))) == {symbol}
+        assert set(await polled(lambda: look(base_coin="ETH"))) == {symbol}
+        assert await look(base_coin="BTC") is None
+
+    async def test_an_expired_option_is_told_with_its_price_and_is_held_no_more(
+        self, venue: Venue
+    ) -> None:
+        symbol, other = (await venue.options("ETH"))[:2]
+        venue.buy("2", symbol, "option")
+        venue.buy("2", other, "option")
+        since = datetime.now(UTC) - timedelta(minutes=1)
+        venue.paper.control("deliver", category="option", symbol=symbol)
+        account = venue.account
+        held = await account.holdings(Category.OPTION, settle_coin="")
+        assert [one.symbol for one in held] == [other]
+        assert all(one.side is None for one in await account.holdings_in(Category.OPTION, symbol))
+
+        async def look() -> list[Delivery] | None:
+            return await account.deliveries_since(Category.OPTION, symbol, since) or None
+
+        (told,) = await polled(look)
+        assert (told.symbol, told.side, told.size) == (symbol, Side.BUY, Decimal(2))
+        assert told.price >= 0
+        assert told.delivered_at >= since
+        later = datetime.now(UTC) + timedelta(minutes=1)
+        assert await account.deliveries_since(Category.OPTION, symbol, later) == []
 
 
 class TestClosing:
@@ -210,6 +305,31 @@ class TestInstruments:
         assert one in everything
         assert len(everything) >= 30
         assert (one.quantity_step, one.settle_coin) == (Decimal("0.001"), "USDT")
+
+    async def test_all_categories_are_listed_and_options_of_several_coins(
+        self, venue: Venue
+    ) -> None:
+        for category in Category:
+            listed = await venue.gateway.instruments(Environment.PAPER, category)
+            symbols = [one.key.symbol for one in listed]
+            assert symbols
+            assert len(symbols) == len(set(symbols))
+            assert {one.key.category for one in listed} == {category}
+            if category is Category.OPTION:
+                assert {"BTC", "ETH"} <= {one.base_coin for one in listed}
+                assert all(one.delivery_at is not None for one in listed)
+
+    async def test_a_contract_that_ended_is_still_listed_and_says_so(self, venue: Venue) -> None:
+        venue.paper.control("deliver", category="linear", symbol="SOLUSDT")
+        listed = await venue.gateway.instruments(Environment.PAPER, Category.LINEAR)
+        (ended,) = [one for one in listed if one.key.symbol == "SOLUSDT"]
+        assert not ended.is_trading
+        (alone,) = await venue.gateway.instruments(Environment.PAPER, Category.LINEAR, "SOLUSDT")
+        assert alone == ended
+
+    async def test_a_perpetual_lives_on(self, venue: Venue) -> None:
+        (one,) = await venue.gateway.instruments(Environment.PAPER, Category.LINEAR, "BTCUSDT")
+        assert one.delivery_at is None
 
     async def test_an_unknown_symbol_has_none(self, venue: Venue) -> None:
         assert await venue.gateway.instruments(Environment.PAPER, Category.LINEAR, "NOPE") == []

@@ -89,6 +89,56 @@ class TestMarketFeed:
         ):
             await feed.run(sink)
 
+    @pytest.mark.parametrize("category", list(Category))
+    async def test_every_category_ticks_with_its_index(
+        self, venue: Venue, category: Category
+    ) -> None:
+        symbols = {Category.INVERSE: "BTCUSD"}
+        if category is Category.OPTION:
+            symbols[category] = (await venue.options("ETH"))[0]
+        symbol = symbols.get(category, "BTCUSDT")
+        feed = venue.gateway.market_feed(Environment.PAPER, category)
+        feed.watch(frozenset({symbol, "NOSUCH"}))
+        ear = Ear()
+        async with running(feed, ear):
+            await ear.until(lambda: symbols_of(ear) == {symbol} and bool(ear.of(MarketFeedUp)))
+        tick = next(tick for tick in ear.heard if isinstance(tick, PriceTick))
+        assert tick.key.category is category
+        assert tick.index is not None
+        assert (tick.mark is None) == (category is Category.SPOT)
+        assert venue.gateway.oddities.counts["topic refused tickers.NOSUCH"] == 1
+
+    async def test_spot_symbols_beyond_ten_all_tick(self, venue: Venue) -> None:
+        listed = await venue.gateway.instruments(Environment.PAPER, Category.SPOT)
+        wanted = frozenset(sorted(one.key.symbol for one in listed)[:13])
+        assert len(wanted) > 10
+        feed = venue.gateway.market_feed(Environment.PAPER, Category.SPOT)
+        feed.watch(wanted)
+        ear = Ear()
+        async with running(feed, ear):
+            await ear.until(lambda: symbols_of(ear) == wanted)
+
+    async def test_more_options_than_a_connection_takes_tick_all_the_same(
+        self, venue: Venue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("positiond.bybit.topic_plan._MOST_OPTIONS", 3)
+        symbols = await venue.options("BTC")
+        feed = venue.gateway.market_feed(Environment.PAPER, Category.OPTION)
+        feed.watch(frozenset(symbols[:5]))
+        ear = Ear()
+        async with running(feed, ear):
+            await ear.until(lambda: symbols_of(ear) == set(symbols[:5]))
+            assert venue.paper.control("state", "GET")["streams"]["connections"] == 2
+            feed.watch(frozenset(symbols[:8]))
+            await ear.until(lambda: symbols_of(ear) == set(symbols[:8]))
+            assert len(ear.of(MarketFeedUp)) == 1
+            await cut(venue)
+            await ear.until(lambda: bool(ear.of(MarketFeedDown)))
+            ear.heard.clear()
+            await ear.until(
+                lambda: bool(ear.of(MarketFeedUp)) and symbols_of(ear) == set(symbols[:8])
+            )
+
 
 class TestAccountFeed:
     async def test_a_trade_is_seen_as_fill_order_and_holding(self, venue: Venue) -> None:
@@ -106,6 +156,32 @@ class TestAccountFeed:
         held = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)]
         seen = [one for one in held if one.category is not Category.SPOT][-1]
         assert (seen.category, seen.signed) == (Category.LINEAR, Decimal("0.5"))
+
+    async def test_a_purchase_of_a_coin_is_seen_in_the_wallet(self, venue: Venue) -> None:
+        ear = Ear()
+        async with running(venue.account_feed, ear):
+            await ear.until(lambda: bool(ear.of(AccountFeedUp)))
+            venue.buy("0.5", "BTCUSDT", "spot")
+
+            def coins() -> dict[str, Decimal]:
+                held = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)]
+                return {one.symbol: one.signed for one in held if one.category is Category.SPOT}
+
+            await ear.until(lambda: coins().get("BTC", Decimal(0)) > 0)
+            (rest,) = await venue.account.holdings_in(Category.SPOT, "BTC")
+            await ear.until(lambda: coins()["BTC"] == rest.signed)
+
+    async def test_an_option_trade_is_seen_as_fill_order_and_holding(self, venue: Venue) -> None:
+        symbol = (await venue.options("ETH"))[0]
+        ear = Ear()
+        async with running(venue.account_feed, ear):
+            await ear.until(lambda: bool(ear.of(AccountFeedUp)))
+            venue.buy("1", symbol, "option")
+            await ear.until(
+                lambda: all(ear.of(kind) for kind in (FillSeen, OrderSeen, HoldingSeen))
+            )
+        (fill, *_) = [event.fill for event in ear.heard if isinstance(event, FillSeen)]
+        assert (fill.category, fill.symbol) == (Category.OPTION, symbol)
 
     async def test_after_a_cut_it_comes_up_again_and_still_hears(self, venue: Venue) -> None:
         ear = Ear()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
 
 import orjson
 import pytest
+from aiohttp import web
 from positiond.bybit.exchange import BybitAccount
 from positiond.bybit.gateway import BybitGateway
 from positiond.daemon.domain.errors import (
@@ -33,6 +36,12 @@ EMPTY = envelope({"list": [], "nextPageCursor": ""})
 
 def bybit(gateway: BybitGateway) -> BybitAccount:
     return gateway.account(stubs.account(), stubs.CREDENTIALS)
+
+
+def block(gateway: BybitGateway, seconds: float) -> None:
+    """Leave no room for position lists of the key for that long."""
+    client = gateway.client(Environment.PAPER)
+    client._budgets.of("KEY", "/v5/position/list", "linear").block(time.monotonic(), seconds)
 
 
 async def send(*answers: Answer) -> SendOutcome:
@@ -228,6 +237,33 @@ class TestReading:
             await bybit(gateway).holdings(Category.LINEAR, settle_coin="USDT")
             assert {body for _, _, body in venue.seen} == {b""}
 
+    async def test_a_read_is_signed_when_its_turn_has_come(self) -> None:
+        ages: list[float] = []
+
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            ages.append(time.time() * 1000 - int(request.headers["X-BAPI-TIMESTAMP"]))
+            return EMPTY(request)
+
+        async with scripted(position__list=[answer]) as (_, gateway):
+            account = bybit(gateway)
+            await account.server_now()
+            block(gateway, 0.8)
+            await account.holdings(Category.LINEAR, settle_coin="USDT")
+        assert len(ages) == 1
+        assert ages[0] < 600, "the wait in line is not part of the signature's life"
+
+    async def test_a_minute_in_line_is_busy_and_nothing_was_sent(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("positiond.bybit.turns._LONGEST_WAIT", 0.05)
+        async with scripted(position__list=[EMPTY]) as (venue, gateway):
+            account = bybit(gateway)
+            await account.server_now()
+            block(gateway, 4.0)
+            with pytest.raises(ExchangeBusy):
+                await account.holdings(Category.LINEAR, settle_coin="USDT")
+            assert venue.asked("/v5/position/list") == []
+
     async def test_a_list_that_repeats_its_cursor_ends(self) -> None:
         page = envelope({"list": [], "nextPageCursor": "same"})
         async with scripted(position__list=[page]) as (venue, gateway):
@@ -305,9 +341,74 @@ class TestReading:
             assert len(venue.asked("/v5/execution/list")) == 3
 
     async def test_executions_of_options_are_not_silently_those_of_one_coin(self) -> None:
-        async with scripted(execution__list=[EMPTY]) as (_, gateway):
+        async with scripted(execution__list=[EMPTY]) as (venue, gateway):
+            account, now = bybit(gateway), datetime.now(UTC)
             with pytest.raises(InvalidInput):
-                await bybit(gateway).fills_since(Category.OPTION, datetime.now(UTC))
+                await account.fills_since(Category.OPTION, now)
+            await account.fills_since(Category.OPTION, now, symbol="ETH-28FEB25-2800-C")
+            await account.fills_since(Category.OPTION, now, base_coin="SOL")
+            queries = [parse_qs(query) for query, _ in venue.asked("/v5/execution/list")]
+        assert [query["baseCoin"] for query in queries] == [["ETH"], ["SOL"]]
+        assert queries[0]["symbol"] == ["ETH-28FEB25-2800-C"]
+
+    async def test_an_execution_of_an_unknown_type_is_no_fill_but_an_oddity(self) -> None:
+        row = {**TestLookingUp.EXECUTION, "execType": "Brandnew"}
+        page = envelope({"list": [row], "nextPageCursor": ""})
+        async with scripted(execution__list=[page]) as (_, gateway):
+            (seen,) = await bybit(gateway).fills_since(Category.LINEAR, datetime.now(UTC))
+            assert (seen.changes_size, seen.exec_type) == (False, "Brandnew")
+            assert gateway.oddities.counts["execType Brandnew"] == 1
+
+    async def test_deliveries_of_a_long_time_are_asked_in_months_and_told_once(self) -> None:
+        now = datetime.now(UTC)
+        row = {
+            "deliveryTime": int((now - timedelta(days=1)).timestamp() * 1000),
+            "symbol": "ETH-28FEB25-2800-C",
+            "side": "Buy",
+            "position": "2",
+            "deliveryPrice": "2500",
+        }
+        page = envelope({"list": [row, {**row, "symbol": "OTHER"}], "nextPageCursor": ""})
+        async with scripted(asset__delivery_record=[page]) as (venue, gateway):
+            account = bybit(gateway)
+            told = await account.deliveries_since(
+                Category.OPTION, row["symbol"], now - timedelta(days=70)
+            )
+            assert len(venue.asked("/v5/asset/delivery-record")) == 3
+            with pytest.raises(InvalidInput):
+                await account.deliveries_since(Category.SPOT, "BTCUSDT", now)
+        assert [(one.side.value, str(one.size), str(one.price)) for one in told] == [
+            ("Buy", "2", "2500")
+        ]
+
+    @pytest.mark.parametrize(
+        "wallets",
+        [
+            [],
+            [{"accountType": "FUND", "coin": []}],
+            [{"accountType": "UNIFIED"}],
+            [{"accountType": "UNIFIED", "coin": [{"coin": "BTC", "walletBalance": ""}]}],
+            [{"accountType": "UNIFIED", "coin": [{"coin": "BTC", "walletBalance": "1"}] * 2}],
+        ],
+        ids=["no row", "another account", "no coins", "no balance", "twice"],
+    )
+    async def test_a_wallet_that_says_too_little_is_not_an_empty_one(
+        self, wallets: list[object]
+    ) -> None:
+        async with scripted(account__wallet_balance=[envelope({"list": wallets})]) as (_, gateway):
+            with pytest.raises(ExchangeUnreachable):
+                await bybit(gateway).holdings_in(Category.SPOT, "BTC")
+            with pytest.raises(ExchangeUnreachable):
+                await bybit(gateway).holdings(Category.SPOT, settle_coin="")
+
+    async def test_a_failing_wallet_is_not_an_empty_one(self) -> None:
+        async with scripted(account__wallet_balance=[plain(502)]) as (_, gateway):
+            with pytest.raises(ExchangeUnreachable):
+                await bybit(gateway).holdings_in(Category.SPOT, "BTC")
+
+    async def test_a_contract_of_which_bybit_knows_nothing_gives_no_rows(self) -> None:
+        async with scripted(position__list=[EMPTY]) as (_, gateway):
+            assert await bybit(gateway).holdings_in(Category.OPTION, "BTC-1JAN25-1-C") == []
 
     async def test_an_environment_without_an_address_says_so(self) -> None:
         async with scripted() as (_, gateway):

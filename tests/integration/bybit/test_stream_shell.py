@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import orjson
@@ -252,6 +253,27 @@ async def test_one_bad_row_costs_its_neighbours_nothing_and_asks_for_one_resync(
         AccountFeedUp,
         HoldingSeen,
     ]
+
+
+async def test_each_coin_of_a_wallet_push_is_told_as_a_holding_of_spot() -> None:
+    coins = [
+        {"coin": "BTC", "walletBalance": "0.5", "spotBorrow": "0.1", "locked": "0.2"},
+        {"coin": "ETH", "walletBalance": "0"},
+    ]
+    row = {"accountType": "UNIFIED", "coin": coins}
+    ear, _ = await events_after(push("wallet", row), count=3)
+    held = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)]
+    assert [(one.category, one.symbol, str(one.signed), str(one.locked)) for one in held] == [
+        (Category.SPOT, "BTC", "0.4", "0.2"),
+        (Category.SPOT, "ETH", "0", "0"),
+    ]
+    assert held[0].read_at == datetime(2025, 10, 9, 8, 53, 20, 355_000, tzinfo=UTC)
+
+
+async def test_a_wallet_that_cannot_be_read_asks_for_a_resync() -> None:
+    row = {"accountType": "UNIFIED", "coin": [{"coin": "BTC", "walletBalance": "x"}]}
+    ear, _ = await events_after(push("wallet", row), count=2)
+    assert [type(event) for event in ear.heard] == [AccountFeedUp, AccountFeedUp]
 
 
 async def test_a_categorised_topic_is_read_like_the_plain_one() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
+from positiond.bybit import translate
 from positiond.bybit import wire_account as account
 from positiond.bybit import wire_market as market
 from positiond.bybit import wire_request as request
 from positiond.bybit import wire_stream as stream
 from positiond.bybit.fields import Raw, mapping, mapping_or_empty, rows
+from positiond.daemon.domain.model import Category, Environment
 
 _ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = Path(os.environ.get("POSITIOND_BYBIT_SAMPLES", _ROOT.parent / "shared/bybit-samples"))
@@ -109,11 +112,48 @@ def load(name: str) -> Raw:
     return mapping(orjson.loads(path.read_bytes()), name)
 
 
+def pushed(name: str) -> stream.Push:
+    push = stream.read_frame(load(name))
+    assert isinstance(push, stream.Push)
+    return push
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the venue's samples are not here")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_sample_is_read(path: Path) -> None:
     name = f"{path.parent.name}/{path.name}"
     assert reader_of(name)(load(name))
+
+
+def test_rows_of_every_category_become_what_the_domain_knows() -> None:
+    at = datetime(2025, 10, 9, 12, tzinfo=UTC)
+    (wallet,) = stream.read_private_frame(pushed("ws/wallet-2.json")).rows
+    (coin,) = account.read_wallet(wallet).coins
+    held = translate.coin_holding(coin, at)
+    assert (held.symbol, str(held.signed), held.locked) == ("BTC", "0.00102964", 0)
+    (empty,) = rows(result(load("rest/wallet-balance-1.json")), "list")
+    (coin,) = account.read_wallet(empty).coins
+    assert translate.coin_holding(coin, at).side is None
+    (row,) = stream.read_private_frame(pushed("ws/order-2.json")).rows
+    order = translate.order_report(account.read_order(row))
+    assert (order.category, order.status.is_terminal) == (Category.OPTION, True)
+    (row,) = stream.read_private_frame(pushed("ws/position-2.json")).rows
+    flat = translate.holding(account.read_position(row), at)
+    assert (flat.position_idx, flat.side) == (2, None)
+    (row,) = rows(result(load("rest/execution-1.json")), "list")
+    fill = translate.fill(account.read_execution(row), Category.LINEAR)
+    assert (fill.fee_coin, fill.create_type, fill.changes_size) == ("USDC", "", True)
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the venue's samples are not here")
+def test_every_ticker_sample_becomes_a_tick_with_an_index_where_it_has_one() -> None:
+    names = [path.name for path in FILES if path.name.startswith("ticker-")]
+    indices = {}
+    for name in names:
+        frame = stream.read_ticker_frame(load(f"ws/{name}"))
+        tick = translate.price_tick(frame, Environment.PAPER, Category.LINEAR)
+        indices[tick.key.symbol, tick.is_snapshot] = tick.index
+    assert sum(index is not None for index in indices.values()) >= 3
 
 
 def test_the_samples_say_what_they_say() -> None:

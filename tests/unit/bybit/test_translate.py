@@ -11,9 +11,11 @@ from positiond.bybit import translate
 from positiond.bybit.fields import WireError
 from positiond.bybit.wire_account import (
     read_api_key,
+    read_delivery,
     read_execution,
     read_order,
     read_position,
+    read_wallet,
 )
 from positiond.bybit.wire_market import read_instrument
 from positiond.bybit.wire_stream import read_ticker_frame
@@ -95,6 +97,109 @@ class TestHoldings:
     ) -> None:
         with pytest.raises(WireError):
             holding(**changes)
+
+
+def coin(**changes: object) -> Holding:
+    (row,) = read_wallet(wire.wallet(wire.coin(**changes))).coins
+    return translate.coin_holding(row, NOW)
+
+
+class TestWallets:
+    def test_a_coin_is_a_bucket_of_spot_with_what_rests_in_orders(self) -> None:
+        held = coin()
+        assert (held.category, held.symbol, held.position_idx) == (Category.SPOT, "BTC", 0)
+        assert (held.signed, held.locked) == (Decimal("0.5"), Decimal("0.1"))
+        assert (held.updated_at, held.seq, held.read_at) == (None, None, NOW)
+
+    def test_what_spot_trading_borrowed_is_not_held(self) -> None:
+        assert coin(walletBalance="0.5", spotBorrow="0.2").signed == Decimal("0.3")
+
+    def test_more_borrowed_than_there_is_is_a_short(self) -> None:
+        owed = coin(walletBalance="0.5", spotBorrow="0.7")
+        assert (owed.side, owed.size, owed.signed) == (
+            Side.SELL,
+            Decimal("0.2"),
+            Decimal("-0.2"),
+        )
+
+    def test_nothing_of_a_coin_has_no_side(self) -> None:
+        for none in (coin(walletBalance="0"), coin(walletBalance="0.2", spotBorrow="0.2")):
+            assert (none.side, none.size) == (None, Decimal(0))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"walletBalance": ""}, {"walletBalance": None}, {"spotBorrow": "much"}, {"coin": ""}],
+    )
+    def test_a_coin_of_doubtful_size_is_refused(self, changes: dict[str, object]) -> None:
+        with pytest.raises(WireError):
+            coin(**changes)
+
+
+class TestDeliveries:
+    def test_a_delivered_contract_is_read(self) -> None:
+        row = read_delivery(wire.delivery())
+        seen = translate.delivery(row, Category.OPTION)
+        assert (seen.side, seen.size, seen.price) == (
+            Side.SELL,
+            Decimal("0.3"),
+            Decimal("121000.5"),
+        )
+        assert seen.delivered_at == datetime(2025, 10, 10, 8, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        "changes", [{"side": ""}, {"position": ""}, {"deliveryPrice": ""}, {"deliveryTime": None}]
+    )
+    def test_one_that_says_too_little_is_refused(self, changes: dict[str, object]) -> None:
+        with pytest.raises(WireError):
+            read_delivery(wire.delivery(**changes))
+
+
+class TestMakers:
+    @pytest.mark.parametrize("said", ["", "UNKNOWN", None])
+    @pytest.mark.parametrize(
+        ("trigger", "maker"),
+        [
+            ("TakeProfit", "CreateByTakeProfit"),
+            ("PartialStopLoss", "CreateByPartialStopLoss"),
+            ("TrailingStop", "CreateByTrailingStop"),
+            ("BrandnewStop", "BrandnewStop"),
+            ("UNKNOWN", ""),
+            ("", ""),
+        ],
+    )
+    def test_where_no_maker_is_named_the_trigger_names_it(
+        self, said: object, trigger: str, maker: str
+    ) -> None:
+        assert fill(createType=said, stopOrderType=trigger).create_type == maker
+        assert report(createType=said, stopOrderType=trigger).create_type == maker
+
+    def test_a_named_maker_stands(self) -> None:
+        assert fill(createType="CreateByLiq", stopOrderType="StopLoss").create_type == "CreateByLiq"
+
+
+class TestFeeCoins:
+    @pytest.mark.parametrize(
+        ("category", "symbol", "coin"),
+        [
+            ("linear", "BTCUSDT", "USDT"),
+            ("linear", "BTCUSDT-21FEB25", "USDT"),
+            ("linear", "BTCPERP", "USDC"),
+            ("linear", "BTC-24MAR23", "USDC"),
+            ("linear", "WHATEVER", ""),
+            ("inverse", "BTCUSD", "BTC"),
+            ("inverse", "ETHUSDH23", "ETH"),
+            ("option", "ETH-28FEB25-2800-C", "USDC"),
+            ("option", "BTC-13FEB25-89000-P-USDT", "USDT"),
+            ("spot", "BTCUSDT", ""),
+        ],
+    )
+    def test_a_fee_without_a_coin_is_in_the_one_the_contract_settles_in(
+        self, category: str, symbol: str, coin: str
+    ) -> None:
+        assert fill(category=category, symbol=symbol, feeCurrency="").fee_coin == coin
+
+    def test_a_named_coin_stands(self) -> None:
+        assert fill(feeCurrency="MNT").fee_coin == "MNT"
 
 
 class TestOrders:
@@ -240,6 +345,18 @@ class TestInstruments:
         assert (seen.quantity_step, seen.settle_coin) == (Decimal("0.000001"), "USDT")
         assert (seen.max_market_quantity, seen.min_notional) == (Decimal("41.5"), Decimal(5))
 
+    def test_a_contract_that_ends_says_when_and_one_that_lives_on_does_not(self) -> None:
+        ends, lives = (
+            translate.instrument(
+                read_instrument(wire.instrument(deliveryTime=at)),
+                Environment.PAPER,
+                Category.LINEAR,
+            ).delivery_at
+            for at in ("1760083200000", "0")
+        )
+        assert ends == datetime(2025, 10, 10, 8, tzinfo=UTC)
+        assert lives is None
+
     @pytest.mark.parametrize("step", ["", "0", "-1"])
     def test_one_without_a_step_is_refused(self, step: str) -> None:
         with pytest.raises(WireError):
@@ -260,6 +377,40 @@ class TestTickers:
         assert (tick.mark, tick.last, tick.index) == (Decimal("101249.02"), None, None)
         assert not tick.is_snapshot
         assert tick.at == datetime(2025, 10, 9, 8, 53, 20, 100_000, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("category", "data", "prices"),
+        [
+            (
+                Category.OPTION,
+                {"markPrice": "7128.44", "lastPrice": "7120", "indexPrice": "101290.44"},
+                ("7128.44", "7120", "101290.44"),
+            ),
+            (
+                Category.SPOT,
+                {"lastPrice": "101262.31", "usdIndexPrice": "101284.9"},
+                (None, "101262.31", "101284.9"),
+            ),
+            (
+                Category.INVERSE,
+                {"markPrice": "101248.73", "indexPrice": "101290.44", "deliveryTime": ""},
+                ("101248.73", None, "101290.44"),
+            ),
+            (Category.SPOT, {"lastPrice": "1", "usdIndexPrice": ""}, (None, "1", None)),
+        ],
+    )
+    def test_each_category_has_its_own_name_for_the_index(
+        self,
+        category: Category,
+        data: dict[str, object],
+        prices: tuple[str | None, str | None, str | None],
+    ) -> None:
+        frame = read_ticker_frame(
+            {"topic": "t", "type": "snapshot", "data": {"symbol": "S", **data}, "ts": 1}
+        )
+        tick = translate.price_tick(frame, Environment.PAPER, category)
+        wanted = tuple(None if price is None else Decimal(price) for price in prices)
+        assert (tick.mark, tick.last, tick.index) == wanted
 
     @pytest.mark.parametrize(
         "changes",

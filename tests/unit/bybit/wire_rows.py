@@ -112,3 +112,37 @@ def instrument(**changes: object) -> dict[str, object]:
         "deliveryTime": "0",
     }
     return {**row, **changes}
+
+
+def coin(**changes: object) -> dict[str, object]:
+    row: dict[str, object] = {
+        "coin": "BTC",
+        "equity": "0.5",
+        "usdValue": "50000",
+        "walletBalance": "0.5",
+        "locked": "0.1",
+        "borrowAmount": "0",
+        "spotBorrow": "0",
+        "availableToWithdraw": "",
+        "unrealisedPnl": "0",
+    }
+    return {**row, **changes}
+
+
+def wallet(*coins: object) -> dict[str, object]:
+    return {"accountType": "UNIFIED", "totalEquity": "1", "coin": list(coins)}
+
+
+def delivery(**changes: object) -> dict[str, object]:
+    row: dict[str, object] = {
+        "deliveryTime": 1760083200000,
+        "symbol": "BTC-10OCT25-100000-C",
+        "side": "Sell",
+        "position": "0.3",
+        "entryPrice": "1200",
+        "deliveryPrice": "121000.5",
+        "strike": "100000",
+        "fee": "1.2",
+        "deliveryRpl": "-600",
+    }
+    return {**row, **changes}
