@@ -92,13 +92,13 @@ class Settlement:
         """
         async with self._lock(account_id):
             usable, again = self.reads.split(fresh, begun)
-            judgement = self._judge(account_id, usable, focus)
+            judgement = self._judge(account_id, usable, focus, self._locks.busy | again)
             causes: Mapping[BucketKey, Cause] = {}
             if deviations := [d for d in judgement.deviations if _place(d.bucket) in usable]:
                 causes = await self._causes.explain(account_id, deviations)
                 usable, late = self.reads.split(usable, begun)
                 again |= late
-                judgement = self._judge(account_id, usable, focus)
+                judgement = self._judge(account_id, usable, focus, self._locks.busy | again)
             is_stored = await self._conclude(judgement, usable, causes, begun.at)
         return Outcome(frozenset(again), is_stored)
 
@@ -110,7 +110,8 @@ class Settlement:
         async with self._lock(account_id):
             usable = dict(readings)
             self.reads.accept(begun)
-            judgement = self._judge(account_id, usable, frozenset(usable), own=frozenset(usable))
+            busy = self._locks.busy - usable.keys()
+            judgement = self._judge(account_id, usable, frozenset(usable), busy)
             await self._conclude(judgement, usable, {}, begun.at)
 
     def _lock(self, account_id: AccountId) -> asyncio.Lock:
@@ -121,8 +122,9 @@ class Settlement:
         account_id: AccountId,
         usable: Mapping[SymbolKey, Reading],
         focus: frozenset[SymbolKey] | None,
-        own: Set[SymbolKey] = frozenset(),
+        busy: Set[SymbolKey],
     ) -> Judgement:
+        """The verdicts; `busy` are the symbols of which nothing can be said just now."""
         # Where a close is at work only a reading of just now says anything: an older one is from
         # before its fills.
         changes = {s: c for s, c in self._in_flight.changes().items() if s in usable}
@@ -130,7 +132,7 @@ class Settlement:
             self._portfolio.of_account(account_id),
             self._portfolio.unassigned,
             ChainMap(dict(usable), self._portfolio.readings),
-            self._locks.busy - own,
+            busy,
             focus,
             in_flight=changes,
             fee_tolerance=self._fee_tolerance,

@@ -120,7 +120,7 @@ class SizeReader:
 
     def _lists(self, symbols: frozenset[SymbolKey]) -> set[tuple[Category, str]]:
         """The lists that cover the symbols: linear ones by settle coin, the others by category."""
-        found = set()
+        found: set[tuple[Category, str]] = set()
         for symbol in symbols:
             if symbol.category is not Category.LINEAR:
                 found.add((symbol.category, ""))
