@@ -18,7 +18,7 @@ from positiond.daemon.domain.events import (
     OrderSeen,
     PriceTick,
 )
-from positiond.daemon.domain.model import Category, Credentials, Environment, Side
+from positiond.daemon.domain.model import Category, Credentials, Environment, Holding, Side
 from positiond.daemon.domain.ports import AccountFeed, MarketFeed
 
 from . import stubs
@@ -28,6 +28,12 @@ from .stubs import Ear, running
 
 def symbols_of(ear: Ear) -> set[str]:
     return {tick.key.symbol for tick in ear.heard if isinstance(tick, PriceTick)}
+
+
+def positions_of(ear: Ear) -> list[Holding]:
+    """What was told of contracts; coins come by the wallet as well."""
+    told = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)]
+    return [one for one in told if one.category is not Category.SPOT]
 
 
 class TestMarketFeed:
@@ -148,13 +154,12 @@ class TestAccountFeed:
             await ear.until(lambda: bool(ear.of(AccountFeedUp)))
             venue.buy("0.5")
             await ear.until(
-                lambda: all(ear.of(kind) for kind in (FillSeen, OrderSeen, HoldingSeen))
+                lambda: bool(ear.of(FillSeen) and ear.of(OrderSeen) and positions_of(ear))
             )
         fills = [event.fill for event in ear.heard if isinstance(event, FillSeen)]
         assert sum(fill.quantity for fill in fills) == Decimal("0.5")
         assert all(fill.changes_size and fill.side is Side.BUY for fill in fills)
-        held = [event.holding for event in ear.heard if isinstance(event, HoldingSeen)]
-        seen = [one for one in held if one.category is not Category.SPOT][-1]
+        seen = positions_of(ear)[-1]
         assert (seen.category, seen.signed) == (Category.LINEAR, Decimal("0.5"))
 
     async def test_a_purchase_of_a_coin_is_seen_in_the_wallet(self, venue: Venue) -> None:
@@ -178,7 +183,7 @@ class TestAccountFeed:
             await ear.until(lambda: bool(ear.of(AccountFeedUp)))
             venue.buy("1", symbol, "option")
             await ear.until(
-                lambda: all(ear.of(kind) for kind in (FillSeen, OrderSeen, HoldingSeen))
+                lambda: bool(ear.of(FillSeen) and ear.of(OrderSeen) and positions_of(ear))
             )
         (fill, *_) = [event.fill for event in ear.heard if isinstance(event, FillSeen)]
         assert (fill.category, fill.symbol) == (Category.OPTION, symbol)
