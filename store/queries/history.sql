@@ -54,9 +54,9 @@ WITH slotted AS (
 SELECT count(*) AS gone FROM gone;
 
 -- name: drop_history
--- Drop a bounded number of the points that are older than a time, oldest first; how many went.
+-- Drop a bounded number of the points up to a time, oldest first; how many went.
 WITH old AS (
-    SELECT position_id, at FROM pnl_history WHERE at < $1 ORDER BY at LIMIT $2
+    SELECT position_id, at FROM pnl_history WHERE at <= $1 ORDER BY at LIMIT $2
 ), gone AS (
     DELETE FROM pnl_history h
     USING old

@@ -10,7 +10,7 @@ from positiond.daemon.domain.records import PnlWrite, VerdictWrite
 from positiond.store.changes import Changes
 from positiond.store.store import Store
 
-from tests.builders_store import NOW, add_account, add_position
+from tests.builders_store import NOW, add_account, add_position, leg, spot
 
 SOON = 0.15
 
@@ -27,11 +27,27 @@ async def test_recorded_rows_tell_and_hot_columns_do_not(store: Store) -> None:
     assert not await store.changes.wait(SOON)
 
 
+async def test_a_coin_is_told_when_it_is_noted_and_not_when_it_is_looked_for(
+    store: Store,
+) -> None:
+    """A daemon that is told looks for coins to note; told of looking, it would never rest."""
+    account = await add_account(store)
+    await add_position(store, account, spot("BTCUSDT"), leg("BTCUSDT"))
+    assert await store.changes.wait(5)
+    await store.positions.set_coins(account.environment, {"ETHUSDT": "ETH"})
+    assert not await store.changes.wait(SOON)
+    await store.positions.set_coins(account.environment, {"BTCUSDT": "BTC"})
+    assert await store.changes.wait(5)
+    await store.positions.set_coins(account.environment, {"BTCUSDT": "BTC"})
+    assert not await store.changes.wait(SOON)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE synthetic_positions SET name = 'other'",
         "UPDATE position_components SET entry_price = 7",
+        "UPDATE position_components SET expected_quantity = 7",
         "UPDATE accounts SET label = 'other'",
         "UPDATE switches SET is_on = true",
         "DELETE FROM position_components",

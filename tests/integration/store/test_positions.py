@@ -10,20 +10,21 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from positiond.daemon.domain.errors import InvalidInput, NotFound
+from positiond.daemon.domain.errors import Conflict, InvalidInput, NotFound
 from positiond.daemon.domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Environment,
     NewComponent,
     NewPosition,
     PositionStatus,
     Side,
 )
-from positiond.daemon.domain.records import PnlWrite, VerdictWrite
+from positiond.daemon.domain.records import PnlWrite, PositionEdit, VerdictWrite
 from positiond.store.store import Store
 
-from tests.builders_store import MINUTE, NOW, accept, add_account, add_position, leg
+from tests.builders_store import MINUTE, NOW, accept, add_account, add_position, leg, spot
 
 
 async def test_a_position_comes_back_as_it_was_recorded(store: Store) -> None:
@@ -174,3 +175,74 @@ async def test_closed_positions_come_newest_first_for_their_user_only(
     assert [position.id for position in newest] == [positions[2].id, positions[1].id]
     assert len(newest[0].components) == 1
     assert await store.positions.closed_of(account.user_id, other.id, 9) == []
+
+
+async def test_spot_claims_are_by_coin_whatever_the_symbol(store: Store) -> None:
+    account = await add_account(store)
+    first = await add_position(store, account, spot("BTCUSDT"), leg("BTCUSDT"))
+    second = await add_position(store, account, spot("BTCUSDC", "2"))
+    await add_position(store, account, spot("ETHUSDT"))
+    coins = {"BTCUSDT": "BTC", "BTCUSDC": "BTC", "ETHUSDT": "ETH"}
+    await store.positions.set_coins(account.environment, coins)
+    claims = await store.positions.claims(account.id, Category.SPOT, "BTC")
+    assert [c.position_id for c in claims.components] == [first.id, second.id]
+    assert {c.coin for c in claims.components} == {"BTC"}
+    assert claims.unassigned == {}
+
+
+async def test_while_a_spot_leg_s_coin_is_not_known_nobody_sizes_on_a_guess(store: Store) -> None:
+    account, other = await add_account(store), await add_account(store, "bob")
+    await add_position(store, account, spot("BTCUSDT"), leg("BTCUSDT"))
+    await add_position(store, account, spot("ETHUSDT"))
+    await add_position(store, other, spot("BTCUSDT"))
+    await store.positions.set_coins(account.environment, {"BTCUSDT": "BTC"})
+    with pytest.raises(Conflict) as refused:
+        await store.positions.claims(account.id, Category.SPOT, "BTC")
+    assert refused.value.code == "coin-unknown"
+    assert "ETHUSDT" in refused.value.detail
+    assert await store.positions.claims(account.id, Category.LINEAR, "BTCUSDT")
+    assert len((await store.positions.claims(other.id, Category.SPOT, "BTC")).components) == 1
+
+
+async def test_coins_are_noted_on_spot_legs_of_their_environment_that_lack_them(
+    store: Store, postgres_url: str
+) -> None:
+    account, other = await add_account(store), await add_account(store, "bob")
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("UPDATE accounts SET environment = 'testnet' WHERE id = $1", other.id)
+    await connection.close()
+    ours = await add_position(store, account, spot("BTCUSDT"), leg("BTCUSDT"), spot("XUSDT"))
+    theirs = await add_position(store, other, spot("BTCUSDT"))
+    await store.positions.set_coins(Environment.PAPER, {"BTCUSDT": "BTC"})
+    await store.positions.set_coins(Environment.PAPER, {"BTCUSDT": "WRONG", "XUSDT": "X"})
+    await store.positions.set_coins(Environment.PAPER, {})
+    reloaded = {p.id: [c.coin for c in p.components] for p in await store.positions.load_open()}
+    assert reloaded == {ours.id: ["BTC", None, "X"], theirs.id: [None]}
+
+
+async def test_labels_are_edited_by_their_user_alone_and_journalled(store: Store) -> None:
+    account, stranger = await add_account(store), await add_account(store, "bob")
+    position = await add_position(store, account)
+    change = PositionEdit(name="other", tags=("a",))
+    edited = await store.positions.edit(position.id, account.user_id, change, NOW)
+    assert edited == replace(position, name="other", tags=("a",))
+    assert await store.positions.load(position.id) == edited
+    again = await store.positions.edit(position.id, account.user_id, change, NOW)
+    assert again == edited
+    await store.positions.edit(position.id, account.user_id, PositionEdit(note="n"), NOW)
+    events = await store.evidence.events_of(position.id, 9)
+    assert [event.kind for event in events] == [
+        "position-edited",
+        "position-edited",
+        "position-recorded",
+    ]
+    assert (events[1].actor, events[1].data) == (
+        "ann",
+        {
+            "name": {"before": "a pair", "after": "other"},
+            "tags": {"before": [], "after": ["a"]},
+        },
+    )
+    for user_id, asked in ((stranger.user_id, change), (account.user_id, PositionEdit(name=""))):
+        with pytest.raises((NotFound, InvalidInput)):
+            await store.positions.edit(position.id, user_id, asked, NOW)
