@@ -34,10 +34,94 @@ async def sql(store: Store, postgres_url: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
+@pytest.fixture
+async def deviating(sql: Any) -> Any:
+    """The same, with five thousand deviations that ended and their events, and a few open ones."""
+    await sql.execute(
+        "INSERT INTO deviations (account_id, category, symbol, position_idx, kind, expected,"
+        " actual, first_seen, last_verified, ended_at)"
+        " SELECT a.id, 'linear', 'S' || n, 0, 'missing', 1, 0, $1::timestamptz, $1::timestamptz,"
+        " CASE WHEN n > 10 THEN $1::timestamptz END FROM accounts a, generate_series(1, 5000) n",
+        NOW,
+    )
+    await sql.execute(
+        "INSERT INTO events (kind, account_id, data)"
+        " SELECT 'deviation-seen', account_id, jsonb_build_object('deviation', id)"
+        " FROM deviations"
+    )
+    await sql.execute("ANALYZE")
+    return sql
+
+
 async def test_loading_open_positions_does_not_read_the_closed_ones(sql: Any) -> None:
     nodes = await _plan(sql, "open_positions")
     assert "synthetic_positions_open" in {node.get("Index Name") for node in nodes}
     assert "synthetic_positions" not in _scanned_whole(nodes)
+
+
+async def test_a_symbol_s_claims_are_found_by_their_place(sql: Any) -> None:
+    account = await sql.fetchval("SELECT id FROM accounts")
+    nodes = await _plan(sql, "claimed_components", account, "linear", "BTCUSDT")
+    assert "synthetic_positions" not in _scanned_whole(nodes)
+
+
+async def test_a_compare_s_deviations_are_found_by_their_buckets(
+    deviating: Any,
+) -> None:
+    account = await deviating.fetchval("SELECT id FROM accounts")
+    place = [[account], ["linear"], ["BTCUSDT"], [0]]
+    record = ["missing"], [Decimal(1)], [Decimal(0)]
+    no_cause = [None], [None], [None], [None], [None], ["[]"], [False]
+    for name, values in (
+        ("write_deviations", (*place, *record, *no_cause, NOW)),
+        ("end_deviations", (*place, NOW, None, None)),
+        ("open_deviations_in", place),
+        ("end_ownerless_deviations", ([account], NOW)),
+        ("open_deviations", ()),
+    ):
+        nodes = await _plan(deviating, name, *values)
+        assert not {"deviations", "synthetic_positions"} & _scanned_whole(nodes), name
+
+
+async def test_a_position_s_past_is_found_without_reading_everybody_s(deviating: Any) -> None:
+    position = await deviating.fetchval(
+        "SELECT id FROM synthetic_positions WHERE status <> 'CLOSED' LIMIT 1"
+    )
+    for name, values in (
+        ("deviations_of_position", (position, 50)),
+        ("events_of_position", (position, [1, 2, 3], 50)),
+        ("requests_of_position", (position, 50)),
+        ("position", (position,)),
+    ):
+        nodes = await _plan(deviating, name, *values)
+        large = {"deviations", "events", "synthetic_positions"}
+        assert not large & _scanned_whole(nodes), name
+
+
+async def test_one_statement_writes_the_history_of_five_thousand_positions(sql: Any) -> None:
+    ids = [row["id"] for row in await sql.fetch("SELECT id FROM synthetic_positions LIMIT 5000")]
+    columns = (ids, [NOW] * 5000, [Decimal(1)] * 5000, [None] * 5000, ["USDT"] * 5000)
+    nodes = await _plan(sql, "write_history", *columns)
+    assert [node["Node Type"] for node in nodes] == ["ModifyTable", "Function Scan"]
+    assert await sql.execute(SQL["write_history"], *columns) == "INSERT 0 5000"
+
+
+async def test_the_history_is_read_by_position_and_thinned_by_age(sql: Any) -> None:
+    await sql.execute(
+        "INSERT INTO pnl_history (position_id, at, unrealized_pnl, currency)"
+        " SELECT id, $1::timestamptz + n * interval '1 minute', 0, 'USDT'"
+        " FROM (SELECT id FROM synthetic_positions LIMIT 50) p, generate_series(1, 1000) n",
+        NOW,
+    )
+    await sql.execute("ANALYZE pnl_history")
+    position = await sql.fetchval("SELECT position_id FROM pnl_history LIMIT 1")
+    for name, values in (
+        ("history", (position, NOW, NOW + 60 * MINUTE, 100)),
+        ("oldest_point_since", (NOW,)),
+        ("thin_history", (NOW, NOW + 15 * MINUTE, 15 * MINUTE)),
+        ("drop_history", (NOW, 100)),
+    ):
+        assert "pnl_history" not in _scanned_whole(await _plan(sql, name, *values)), name
 
 
 async def test_writing_pnl_finds_its_rows_by_their_ids(sql: Any) -> None:
