@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -14,6 +15,7 @@ from positiond.daemon.domain.model import (
     CloseId,
     CloseOrderId,
     Component,
+    ComponentId,
     Credentials,
     Environment,
     Fill,
@@ -30,6 +32,7 @@ from positiond.daemon.domain.orders import (
     OrderState,
     RequestState,
 )
+from positiond.daemon.domain.resolving import Change, Resolution, ResolveAction
 from positiond.store.store import Store
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -137,3 +140,52 @@ async def to_preflight(store: Store, close_id: CloseId) -> None:
 
 def flat(component: Component) -> LegResult:
     return LegResult(component.id, LegOutcome.FLAT, component.open, Decimal(110), "flat")
+
+
+def change(before: str, after: str) -> Change:
+    return Change(Decimal(before), Decimal(after))
+
+
+def bucket_of(position: Position, component: Component | None = None, idx: int = 0) -> BucketKey:
+    of = component or position.components[0]
+    return BucketKey(position.account_id, of.category, of.coin or of.symbol, idx)
+
+
+def resolution(
+    position: Position,
+    action: ResolveAction,
+    *,
+    opens: Mapping[ComponentId, Change] | None = None,
+    unassigned: Mapping[BucketKey, Change] | None = None,
+    actual: Mapping[BucketKey, str],
+) -> Resolution:
+    return Resolution(
+        position.id,
+        position.account_id,
+        action,
+        position.user_id,
+        position.opened_at + MINUTE,
+        opens or {},
+        unassigned or {},
+        {key: Decimal(quantity) for key, quantity in actual.items()},
+    )
+
+
+def rebased(position: Position, before: str, after: str) -> Resolution:
+    component = position.components[0]
+    return resolution(
+        position,
+        ResolveAction.REBASE,
+        opens={component.id: change(before, after)},
+        actual={bucket_of(position): str(component.side.sign * Decimal(after))},
+    )
+
+
+def accepted(position: Position, before: str, after: str, actual: str) -> Resolution:
+    key = bucket_of(position)
+    return resolution(
+        position,
+        ResolveAction.ACCEPT,
+        unassigned={key: change(before, after)},
+        actual={key: actual},
+    )
