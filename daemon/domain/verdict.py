@@ -207,7 +207,8 @@ def judge(
     """Compare every symbol that has an open component.
 
     `positions` are all open positions of the accounts concerned: a bucket is compared with the
-    sum of them. With `focus`, only positions with an open leg in one of those symbols are judged.
+    sum of them. With `focus`, only positions with a leg in one of those symbols are judged: also
+    one that was closed there just now, whose old verdict still speaks of it.
 
     A `busy` symbol, in which somebody works, gives no new verdict. With an entry in `in_flight`
     (positionIdx -> the signed change of the actual size that our unconfirmed orders may still
@@ -219,7 +220,7 @@ def judge(
     judged: dict[PositionId, PositionSync] = {}
     for position in everyone:
         symbols = {symbol_of(position, c) for c in position.components if c.open > 0}
-        if symbols & shut or (focus is not None and not symbols & focus):
+        if symbols & shut or not _is_in_focus(position, focus):
             continue
         sync = _judge_position(position, buckets, readings)
         if sync is not None:
@@ -234,6 +235,10 @@ def judge(
         tuple(bucket.deviation for bucket in compared if not bucket.is_in_order),
         tuple(bucket.key for bucket in compared if bucket.is_in_order),
     )
+
+
+def _is_in_focus(position: Position, focus: Set[SymbolKey] | None) -> bool:
+    return focus is None or any(symbol_of(position, c) in focus for c in position.components)
 
 
 def _symbol(bucket: BucketKey) -> SymbolKey:

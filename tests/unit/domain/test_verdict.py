@@ -130,6 +130,18 @@ def test_a_focus_judges_only_who_holds_one_of_its_symbols() -> None:
     assert set(judgement.positions) == {eth.id}
 
 
+def test_a_leg_that_was_closed_in_the_focus_takes_its_old_verdict_with_it() -> None:
+    gone = replace(component("1"), closed_quantity=Decimal(1))
+    pair = position(gone, component("1", symbol=ETH))
+    readings = {
+        symbol_key(BTC): Reading((holding("0"),), NOON),
+        symbol_key(ETH): Reading((holding("1", ETH),), NOON),
+    }
+    judgement = judge([pair], {}, readings, frozenset(), frozenset({symbol_key(BTC)}))
+    sync = judgement.positions[pair.id]
+    assert (sync.verdict, set(sync.legs)) == (Verdict.IN_SYNC, {pair.components[1].id})
+
+
 @pytest.mark.parametrize(
     ("held", "kind"),
     [
