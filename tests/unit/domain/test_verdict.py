@@ -258,7 +258,7 @@ ABSURD = {
     "a short long row": (holding("-1", idx=1),),
     "a long short row": (holding("1", idx=2),),
     "an unknown row": (holding("1", idx=3),),
-    "another symbol": (holding("1"), holding("1", ETH, idx=2)),
+    "another symbol": (holding("0"), holding("-1", ETH, idx=2)),
 }
 
 
@@ -318,6 +318,22 @@ def test_a_trade_by_hand_beyond_a_close_is_seen(held: str, change: str) -> None:
     judgement = during_a_close(held, change)
     assert [s.verdict for s in judgement.positions.values()] == [Verdict.ALTERED]
     assert [(d.expected, d.actual) for d in judgement.deviations] == [(1, Decimal(held))]
+
+
+@pytest.mark.parametrize(("net", "is_silent"), [("0.499", True), ("0.497", False), ("9", True)])
+def test_a_sale_in_flight_leaves_room_for_the_fee_of_the_purchase(
+    net: str, is_silent: bool
+) -> None:
+    one, key = position(spot_leg("1")), coin_key()
+    judgement = judge(
+        [one],
+        {},
+        {key: Reading((balance(net),), NOON)},
+        frozenset({key}),
+        in_flight={key: {0: Decimal("-0.5")}},
+    )
+    assert (one.id not in judgement.positions) is is_silent
+    assert bool(judgement.deviations) is not is_silent
 
 
 def test_a_certain_deviation_counts_beside_a_leg_that_is_being_closed() -> None:
