@@ -208,3 +208,105 @@ async def test_prices_that_are_cut_show_a_dash_and_no_number(gated: World, gate:
             await expect(pnl).to_have_attribute(
                 "data-sign", re.compile("positive|negative"), timeout=15_000
             )
+
+
+async def test_a_trader_reads_why_a_position_is_altered_and_rebases_it(
+    world: World, alice: Trader, paper: PaperServer
+) -> None:
+    position = await record(world, alice)
+    async with window(world.url) as opened:
+        page, row = opened.page, opened.row(position)
+        await opened.sign_in("alice")
+        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        await expect(row).to_contain_text("In sync")
+        paper.trade(alice.paper, "BTCUSDT", "Sell", "0.2")
+        await expect(row.get_by_test_id("altered-badge")).to_be_visible(timeout=10_000)
+        await row.get_by_test_id("expand-button").click()
+        deviation = page.get_by_test_id("deviation")
+        await expect(deviation).to_contain_text(f"Long BTCUSDT {MINUS}0.2 Less than recorded")
+        await expect(page.get_by_test_id("deviation-cause")).to_contain_text("by hand")
+        await expect(row.get_by_test_id("cause")).to_contain_text("by hand")
+        await expect(deviation).to_contain_text("First seen")
+
+        modal = page.get_by_test_id("resolve-modal")
+        await page.get_by_test_id("resolve-rebase").click()
+        await expect(modal.get_by_test_id("resolve-effect")).to_contain_text("0.5 → 0.3")
+        await modal.get_by_test_id("cancel-resolve").click()
+        await expect(modal).to_have_count(0)
+        assert (await alice.position(position["id"]))["is_altered"]
+
+        await page.get_by_test_id("resolve-rebase").click()
+        await modal.get_by_test_id("confirm-resolve").click()
+        await expect(modal).to_have_count(0, timeout=10_000)
+        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        await expect(row).to_contain_text("In sync")
+        await expect(deviation).to_have_count(0)
+        leg = page.locator('[data-testid=leg-row][data-symbol="BTCUSDT"]')
+        await expect(leg).to_contain_text("at first 0.5")
+        journal = page.get_by_test_id("journal")
+        await journal.locator("summary").click()
+        await expect(journal).to_contain_text("Resolved: rebase · BTCUSDT 0.5 → 0.3")
+        await expect(journal.get_by_test_id("ended-deviations")).to_contain_text("leg rebased")
+    found = await alice.position(position["id"])
+    assert (found["is_altered"], found["deviations"][0]["resolution"]) == (False, "rebase")
+    assert [c["quantity"] for c in found["components"] if c["symbol"] == "BTCUSDT"] == ["0.3"]
+    assert await world.sql("SELECT FROM close_orders") == []
+
+
+async def test_a_resolve_that_fails_says_why_in_place_and_can_be_tried_again(
+    world: World, alice: Trader, paper: PaperServer
+) -> None:
+    position = await record(world, alice)
+    paper.trade(alice.paper, "BTCUSDT", "Sell", "0.5")
+    async with window(world.url) as opened:
+        page, row = opened.page, opened.row(position)
+        await opened.sign_in("alice")
+        await row.get_by_test_id("expand-button").click()
+        await page.get_by_test_id("resolve-mark_closed").click(timeout=10_000)
+        modal = page.get_by_test_id("resolve-modal")
+        await expect(modal.get_by_test_id("resolve-effect")).to_contain_text("0.5 → 0")
+
+        broken = await fault(paper.url, "http", where="/v5/position/list", status=502)
+        await modal.get_by_test_id("confirm-resolve").click()
+        await expect(modal.get_by_test_id("resolve-fault")).to_contain_text(
+            "BTCUSDT could not be read", timeout=15_000
+        )
+        assert (await alice.position(position["id"]))["components"][0]["quantity"] == "0.5"
+        await control(paper.url, "DELETE", "faults", id=broken)
+        await modal.get_by_test_id("confirm-resolve").click()
+        await expect(modal).to_have_count(0, timeout=15_000)
+        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        # What the browser itself logs of a refusal is no fault of the page.
+        opened.complaints[:] = [text for text in opened.complaints if "503" not in text]
+    found = await alice.position(position["id"])
+    assert [c["quantity"] for c in found["components"]] == ["0", "7"]
+    assert found["status"] == "ACTIVE"
+
+
+async def test_a_trader_records_what_is_held_already(
+    world: World, alice: Trader, paper: PaperServer
+) -> None:
+    paper.trade(alice.paper, "BTCUSDT", "Buy", "0.5")
+    async with window(world.url) as opened:
+        page = opened.page
+        await opened.sign_in("alice")
+        await page.get_by_test_id("adopt").click()
+        modal = page.get_by_test_id("adopt-modal")
+        await modal.get_by_label("Name").fill("adopted")
+        holding = modal.locator('[data-testid=holding][data-symbol="BTCUSDT"]')
+        await holding.get_by_role("checkbox").check()
+        await holding.get_by_label("Quantity").fill("0.3")
+        await modal.get_by_test_id("confirm-adopt").click()
+        await expect(modal).to_have_count(0, timeout=10_000)
+        row = page.get_by_test_id("position-row")
+        await expect(row).to_contain_text("adopted", timeout=10_000)
+        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=15_000)
+        await row.get_by_test_id("expand-button").click()
+        await page.get_by_test_id("recheck").click()
+        await expect(page.get_by_test_id("recheck-answer")).to_contain_text("Asked for")
+        await page.get_by_test_id("edit").click()
+        await page.get_by_test_id("edit-modal").get_by_label("Name").fill("renamed")
+        await page.get_by_test_id("confirm-edit").click()
+        await expect(row).to_contain_text("renamed", timeout=5_000)
+    (component,) = await world.sql("SELECT expected_quantity::text AS q FROM position_components")
+    assert component["q"] == "0.3"

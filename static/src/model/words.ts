@@ -1,6 +1,5 @@
-import { parseDecimal } from "./decimal";
 import type { JournalEntry } from "./evidence";
-import { formatSigned } from "./money";
+import { formatNumber, formatSigned } from "./money";
 import type { CloseLeg, CloseReport, Leg } from "./position";
 
 const STATES: Readonly<Record<string, string>> = {
@@ -82,28 +81,56 @@ export function resolutionWords(resolution: string | null): string {
   return resolution === null ? "gone again" : (RESOLUTIONS[resolution] ?? inWords(resolution));
 }
 
-/** One line of the journal: what happened, to what, by how much, why. */
-export function entryWords({ kind, data }: JournalEntry): string {
+/** One line of the journal: what happened, to what, by how much, why; `nameOf` names a leg. */
+export function entryWords({ kind, data }: JournalEntry, nameOf: (legId: string) => string | null = () => null): string {
   const what = inWords(kind);
-  const parts = [wordIn(data["symbol"]), differenceIn(data["difference"]), wordIn(data["action"]), causeIn(data["cause"])];
+  const parts = [
+    wordIn(data["symbol"]),
+    differenceIn(data["difference"]),
+    wordIn(data["action"]),
+    ...changesIn(data["components"], nameOf),
+    ...changesIn(data["unassigned"], () => null),
+    causeIn(data["cause"]),
+    wordIn(data["detail"]) ?? wordIn(data["reason"]),
+  ];
   const told = parts.filter((part) => part !== null).join(" · ");
   const sentence = what.charAt(0).toUpperCase() + what.slice(1);
   return told === "" ? sentence : `${sentence}: ${told}`;
+}
+
+/** Quantities before and after, of legs or of what is unassigned. */
+function changesIn(value: unknown, nameOf: (legId: string) => string | null): readonly string[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((item: unknown) => {
+    if (typeof item !== "object" || item === null) return [];
+    const { component_id: legId, symbol, before, after }: Record<string, unknown> = { ...item };
+    const [old, now] = [quantityIn(before), quantityIn(after)];
+    if (old === null || now === null) return [];
+    const name = typeof legId === "string" ? nameOf(legId) : `unassigned ${wordIn(symbol) ?? ""}`;
+    return [`${name ?? "a leg"} ${old} → ${now}`];
+  });
 }
 
 function wordIn(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value.replaceAll("_", " ") : null;
 }
 
-/** The journal outlives versions: what is no number any more is left out, not a fault. */
 function differenceIn(value: unknown): string | null {
+  return numberIn(value, formatSigned);
+}
+
+function quantityIn(value: unknown): string | null {
+  return numberIn(value, formatNumber);
+}
+
+/** The journal outlives versions: what is no number any more is left out, not a fault. */
+function numberIn(value: unknown, format: (text: string) => string): string | null {
   if (typeof value !== "string") return null;
   try {
-    parseDecimal(value);
+    return format(value);
   } catch {
     return null;
   }
-  return formatSigned(value);
 }
 
 function causeIn(value: unknown): string | null {

@@ -19,12 +19,13 @@ export function Journal({ position, ledger }: Props) {
     <details class="journal" data-testid="journal">
       <summary>Journal</summary>
       {fault !== null && <p class="fault" role="alert">It could not be read: {fault}</p>}
-      {value !== null && <Entries past={value} />}
+      {value !== null && <Entries past={value} position={position} />}
     </details>
   );
 }
 
-function Entries({ past }: { readonly past: Past }) {
+function Entries({ past, position }: { readonly past: Past; readonly position: Position }) {
+  const nameOf = (legId: string) => position.legs.find((leg) => leg.id === legId)?.symbol ?? null;
   const ended = past.deviations.filter((row) => row.endedAt !== null);
   return (
     <>
@@ -39,7 +40,7 @@ function Entries({ past }: { readonly past: Past }) {
       <ol aria-label="Events" data-testid="events">
         {past.events.slice(0, MOST_SHOWN).map((entry) => (
           <li key={entry.id}>
-            <Moment at={entry.at} /> {entryWords(entry)}
+            <Moment at={entry.at} /> {entryWords(entry, nameOf)}
             {entry.actor !== null && <span class="muted"> · {entry.actor}</span>}
           </li>
         ))}

@@ -8,10 +8,19 @@ describe("a line of the journal", () => {
     [entry("in-sync"), "In sync"],
     [entry("deviation-seen", { symbol: "BTCUSDT", difference: "-0.40", cause: "By hand." }), "Deviation seen: BTCUSDT · −0.4 · By hand."],
     [entry("deviation-seen", { cause: { kind: "adl", text: "By ADL." } }), "Deviation seen: By ADL."],
-    [entry("resolved", { action: "mark_closed" }), "Resolved: mark closed"],
+    [
+      entry("resolved", {
+        action: "mark_closed",
+        components: [{ component_id: "l1", before: "0.50", after: "0" }, { component_id: "l9", before: "1", after: "0" }],
+        unassigned: [{ symbol: "ETHUSDT", before: "0", after: "-0.4" }],
+      }),
+      "Resolved: mark closed · BTCUSDT 0.5 → 0 · a leg 1 → 0 · unassigned ETHUSDT 0 → −0.4",
+    ],
+    [entry("close-failed", { detail: "Netted." }), "Close failed: Netted."],
+    [entry("resolved", { components: [7, { before: 1, after: "x" }], unassigned: "no list" }), "Resolved"],
     [entry("from-another-version", { difference: "a lot", symbol: 7, cause: null }), "From another version"],
   ])("%o", (given, wanted) => {
-    expect(entryWords(given)).toBe(wanted);
+    expect(entryWords(given, (id) => (id === "l1" ? "BTCUSDT" : null))).toBe(wanted);
   });
 });
 
