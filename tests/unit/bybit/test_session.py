@@ -171,8 +171,8 @@ class TestSubscriptions:
     def test_a_bad_topic_that_is_not_named_is_found_by_halves(self, bad: int) -> None:
         topics = [f"tickers.S{n}" for n in range(7)]
         talk = Talk(*topics)
-        asked, events, taken = talk.said(), [], set[str]()
-        requests = 0
+        asked, taken, requests = talk.said(), set[str](), 0
+        events: list[SessionEvent] = []
         while asked:
             request = asked.pop(0)
             requests += 1
