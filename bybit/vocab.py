@@ -130,6 +130,19 @@ class CreateType(StrEnum):
     BY_ADL = "CreateByAdl_PassThrough"
     BY_BLOCK_TRADE = "CreateByBlock_PassThrough"
     BY_MOVE_POSITION = "CreateByBlockTradeMovePosition_PassThrough"
+    BY_FUTURE_SPREAD = "CreateByFutureSpread"
+    BY_TRAILING_PROFIT = "CreateByTrailingProfit"
+    BY_MARGIN_RATE_CLOSE = "CreateByMmRateClose"
+    BY_GRID_BOT = "CreateByFGridBot"
+    BY_GRID_BOT_CLOSE = "CloseByFGridBot"
+    BY_MARTINGALE_BOT = "CreateByMartingaleBot"
+    BY_MARTINGALE_BOT_CLOSE = "CloseByMartingaleBot"
+    BY_TWAP = "CreateByTWAP"
+    BY_ICEBERG = "CreateByIceBerg"
+    BY_TV_SIGNAL = "CreateByTVSignal"
+    BY_ARBITRAGE = "CreateByArbitrage"
+    BY_DELTA_HEDGE = "CreateByDdh"
+    BY_BBO_ORDER = "CreateByBboOrder"
 
 
 class CancelType(StrEnum):

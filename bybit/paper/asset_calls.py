@@ -29,6 +29,7 @@ def deliveries(call: Call) -> Reply:
     if category is Category.SPOT:
         raise bad_parameter("Category invalid")
     start, end = time_span(call, MONTH_MS, MONTH_MS)
+    end = min(end, call.told_until(Path.DELIVERIES))
     symbol = call.text("symbol")
     rows = [
         row

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..vocab import Category
 from .books import Books
+from .faults import LATE_KINDS
 from .instruments import Instrument
 from .model import Account
 from .refusals import Refused, bad_parameter
@@ -40,6 +41,13 @@ class Call:
     def books(self) -> Books:
         """What a list shows: the books, or what a scripted fault kept of earlier ones."""
         return self.stale or self.venue.books
+
+    def told_until(self, path: str) -> int:
+        """Up to when a list of what happened tells it: now, or earlier where a fault says so."""
+        late = self.venue.faults.take(
+            LATE_KINDS, path, self.account.uid, symbol=self.text("symbol")
+        )
+        return self.venue.now_ms() - (late.ms if late else 0)
 
     @property
     def account(self) -> Account:

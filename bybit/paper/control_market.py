@@ -8,7 +8,7 @@ from ..vocab import Category, CreateType, OrderType, PositionMode, TimeInForce
 from .control_body import BadBody, Body, category, flag, number, side, text, whole
 from .encode import execution_row, order_row
 from .model import Execution, Order, Position
-from .orders import DELEVERAGING, LIQUIDATION, Forced
+from .orders import DELEVERAGING, IMPOSED, LIQUIDATION, Forced
 from .private_rows import listed_row
 from .rules import OrderRequest, check_size, read_order
 from .venue import Venue
@@ -32,6 +32,7 @@ class MarketControl:
             ("POST", "mode"): self.mode,
             ("POST", "deposit"): self.deposit,
             ("POST", "move"): self.move,
+            ("POST", "execution"): self.execution,
             ("POST", "deliver"): self.deliver,
             ("POST", "fund"): self.fund,
             ("POST", "settle"): self.settle,
@@ -111,6 +112,25 @@ class MarketControl:
         )
         venue.commit()
         return {"positions": [listed_row(venue, position) for position in both]}
+
+    def execution(self, body: Body) -> Answer:
+        venue, held, qty = self._venue, self._held(body), number(body["qty"])
+        if qty <= 0:
+            raise BadBody("qty must be above 0")
+        made = venue.engine.impose(
+            held,
+            IMPOSED[text(body, "exec_type")],
+            side(body),
+            qty,
+            venue.now_ms(),
+            _number_of(body, "price"),
+        )
+        venue.commit()
+        now = venue.held(held.uid, held.category, held.symbol, held.idx)
+        return {
+            "executions": [execution_row(one) for one in made],
+            "position": listed_row(venue, now),
+        }
 
     def deliver(self, body: Body) -> Answer:
         venue, symbol = self._venue, text(body, "symbol")

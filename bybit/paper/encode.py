@@ -4,19 +4,42 @@ The exchange's own encoder: it shares only words with the client, so that a wron
 wire in one of the two shows.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ..vocab import AccountType, Category, ExecType
+from ..vocab import AccountType, Category, CreateType, ExecType
 from .model import ZERO, ClosedPnl, Execution, Order
 from .netting import money
 from .valuation import CoinValue, Valuation
 
 Row = dict[str, Any]
 
+# Which stop an order was that somebody's page or bot triggered (Bybit V5: enum stopOrderType).
+STOP_ORDER_TYPES: Mapping[str, str] = {
+    CreateType.BY_STOP_ORDER: "Stop",
+    CreateType.BY_TAKE_PROFIT: "TakeProfit",
+    CreateType.BY_PARTIAL_TAKE_PROFIT: "PartialTakeProfit",
+    CreateType.BY_STOP_LOSS: "StopLoss",
+    CreateType.BY_PARTIAL_STOP_LOSS: "PartialStopLoss",
+    CreateType.BY_TRAILING_STOP: "TrailingStop",
+    CreateType.BY_TRAILING_PROFIT: "TrailingProfit",
+    CreateType.BY_MARGIN_RATE_CLOSE: "MmRateClose",
+}
+# Spot has one kind of stop for both ends.
+SPOT_STOP = "tpslOrder"
+
 
 def text(number: Decimal) -> str:
     return format(number, "f")
+
+
+def stop_order_type(category: Category, create_type: str, none: str) -> str:
+    """`none` is what orders and executions without a stop show: not the same on both."""
+    stop = STOP_ORDER_TYPES.get(create_type)
+    if stop is None:
+        return none
+    return SPOT_STOP if category is Category.SPOT else stop
 
 
 def order_row(order: Order) -> Row:
@@ -45,7 +68,7 @@ def order_row(order: Order) -> Row:
         "cumExecFee": text(order.cum_fee),
         "timeInForce": order.tif,
         "orderType": order.order_type,
-        "stopOrderType": "",
+        "stopOrderType": stop_order_type(order.category, order.create_type, ""),
         "orderIv": "",
         "marketUnit": order.market_unit or "",
         "triggerPrice": "",
@@ -106,7 +129,7 @@ def execution_row(row: Execution) -> Row:
         "orderQty": text(row.order_qty),
         "leavesQty": text(row.leaves_qty),
         "orderType": row.order_type,
-        "stopOrderType": "UNKNOWN",
+        "stopOrderType": stop_order_type(row.category, row.create_type, "UNKNOWN"),
         "createType": row.create_type,
         "execId": row.exec_id,
         "execType": row.exec_type,
@@ -132,7 +155,7 @@ def execution_row(row: Execution) -> Row:
 
 
 def execution_frame_row(row: Execution) -> Row:
-    """As pushed on `execution`; `execPnl` is gross."""
+    """As pushed on `execution`; `execPnl` is gross, and createType a contract's alone."""
     extra = {
         "category": row.category,
         "execPnl": text(row.pnl),
@@ -142,6 +165,8 @@ def execution_frame_row(row: Execution) -> Row:
     }
     shown = execution_row(row)
     del shown["execFeeV2"]
+    if row.category in (Category.SPOT, Category.OPTION):
+        del shown["createType"]
     return {**shown, **extra}
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from ..vocab import CancelType, Category, OrderType, PositionMode, RejectReason
+from ..vocab import CancelType, Category, OrderType, PositionMode, RejectReason, Side
 from .admission import Admission, LinkRule
 from .amendment import Amendment, amended
 from .book import Book
@@ -265,6 +265,19 @@ class Engine:
         """Hands (part of) a position to another account, at the mark unless a price is given."""
         self._arrive(now_ms)
         return self._interventions.move(position, to, qty, price)
+
+    def impose(
+        self,
+        position: Position,
+        forced: Forced,
+        side: Side,
+        qty: Decimal,
+        now_ms: int,
+        price: Decimal | None = None,
+    ) -> Sequence[Execution]:
+        """Books an execution that no order of the account's made."""
+        self._arrive(now_ms)
+        return self._interventions.impose(position, forced, side, qty, price)
 
     def deliver(
         self, category: Category, symbol: str, now_ms: int, price: Decimal | None = None

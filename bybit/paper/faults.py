@@ -31,6 +31,7 @@ class FaultKind(StrEnum):
     REJECT_ITEM = "reject_item"
     STALE_LIST = "stale_list"
     TRUNCATED_LIST = "truncated_list"
+    LATE_LIST = "late_list"
     MISSING_KEYS = "missing_keys"
     CLOCK_SKEW = "clock_skew"
 
@@ -59,6 +60,7 @@ FRAME_KINDS = frozenset(
 # Acks and pongs stand under `op/auth`, `op/subscribe`, `op/ping`; a connection that opens under
 # `ws/private`, `ws/public/linear` and so on.
 NAMED_ONLY = ("op/", "ws/")
+LATE_KINDS = frozenset({FaultKind.LATE_LIST})
 KEY_KINDS = frozenset({FaultKind.MISSING_KEYS})
 DEPTH_KINDS = frozenset({FaultKind.THIN_BOOK, FaultKind.HALF_FILL})
 

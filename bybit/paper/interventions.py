@@ -14,7 +14,7 @@ from .desk import Desk
 from .events import Executed, PrivateEvent, QuotesChanged
 from .instruments import Instrument, Key
 from .matching import Matching
-from .model import ZERO, Delivery, Ended, Order, Position, Uid
+from .model import ZERO, Delivery, Ended, Execution, Order, Position, Uid
 from .netting import money
 from .orders import (
     DELIVERY,
@@ -183,6 +183,26 @@ class Interventions:
             self._matching.trim_resting(one)
         return moved
 
+    def impose(
+        self, position: Position, forced: Forced, side: Side, qty: Decimal, price: Decimal | None
+    ) -> Sequence[Execution]:
+        """Books an execution that no order of the account's made, at the mark unless a price is
+        given; in hedge mode never more than is held."""
+        desk = self._desk
+        quote = desk.market.quote(position.category, position.symbol)
+        if quote.instrument.is_spot:
+            raise bad_parameter("spot has no positions")
+        is_hedged = position.idx != PositionIdx.ONE_WAY
+        if is_hedged and side is not _opener(position.idx) and qty > position.size:
+            raise nothing_to_reduce()
+        order = self._order(position, forced, qty, quote.instrument, side)
+        fills = [Level(price or quote.mark, qty)]
+        done = settle(order, position, fills, self._terms(quote, forced), desk.next_execution)
+        self._book_unordered(done)
+        if done.position is not None:
+            self._matching.trim_resting(done.position)
+        return done.executions
+
     def _row_of(self, uid: Uid, i: Instrument, side: Side) -> int:
         """Where a position of this side stands in the account's own mode."""
         if not i.can_hedge or self._desk.books.mode(uid, i.symbol) is PositionMode.ONE_WAY:
@@ -245,6 +265,11 @@ def _delivery_of(i: Instrument) -> Forced:
     if i.option is not None:
         return OPTION_DELIVERY
     return INVERSE_DELIVERY if i.is_inverse else DELIVERY
+
+
+def _opener(idx: int) -> Side:
+    """The side that opens a row of hedge mode."""
+    return Side.BUY if idx == PositionIdx.HEDGE_LONG else Side.SELL
 
 
 def _opposite(side: Side) -> Side:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..vocab import CreateType
 from .control_body import BadBody, Body
 from .faults import FaultKind, When
+from .orders import IMPOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class Operation:
                 raise BadBody(f"{field.name} is none of {', '.join(field.choices)}")
 
 
+CREATE_TYPES = tuple(kind.value for kind in CreateType)
+# The venue adds kinds of orders without notice: this one stands for the next.
+UNLISTED = "CreateByUnlisted"
 ACCOUNT = Field("account", "string", "a UID, a key or a label", required=True)
 CATEGORY = Field(
     "category", "string", "default linear", choices=("linear", "inverse", "spot", "option")
@@ -97,7 +102,12 @@ OPERATIONS = (
             SIDE,
             QTY,
             Field("reduce_only", "boolean", "only against what is held"),
-            Field("create_type", "string", "createType of the order; default CreateByUser"),
+            Field(
+                "create_type",
+                "string",
+                "createType of the order, default CreateByUser; stopOrderType goes with it",
+                choices=(*CREATE_TYPES, UNLISTED),
+            ),
         ),
         "{order, executions, position}",
     ),
@@ -174,6 +184,20 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
+        "execution",
+        "Books an execution that no order of the account's made: a block trade, a leg of a spread, "
+        "a corporate action, or one of a type that no list has (UNKNOWN).",
+        (
+            *HELD,
+            SIDE,
+            QTY,
+            Field("exec_type", "string", "which", True, tuple(IMPOSED)),
+            Field("price", "decimal", "at which; the mark by default"),
+        ),
+        "{executions, position}",
+    ),
+    Operation(
+        "POST",
         "deliver",
         "Ends a contract now, for everybody: delivery, expiry, or a perpetual's delisting.",
         (CATEGORY, SYMBOL, Field("price", "decimal", "at which; the index by default")),
@@ -232,7 +256,9 @@ OPERATIONS = (
             Field("code", "integer", "reject, reject_item: retCode"),
             Field("message", "string", "reject, reject_item: retMsg"),
             Field("status", "integer", "http: the status"),
-            Field("ms", "integer", "hang, frame_delay: how long; clock_skew: how far ahead"),
+            Field(
+                "ms", "integer", "hang, frame_delay, late_list: how long; clock_skew: how far ahead"
+            ),
             Field("depth", "decimal", "thin_book: how much rests, in base coin"),
             Field("share", "decimal", "half_fill: which part of the order fills, default 0.5"),
             Field("keep", "integer", "truncated_list: how many rows are left"),

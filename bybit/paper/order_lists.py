@@ -78,9 +78,11 @@ def _order_page(
 
 def executions(call: Call) -> Reply:
     """Newest first; with an id the other filters are ignored (Bybit V5: order/execution)."""
-    category = call.category()
+    category, until = call.category(), call.told_until(Path.EXECUTIONS)
     rows = [
-        row for row in reversed(call.books.executions[call.account.uid]) if row.category is category
+        row
+        for row in reversed(call.books.executions[call.account.uid])
+        if row.category is category and row.exec_ms <= until
     ]
     if order_id := call.text("orderId"):
         rows = [row for row in rows if row.order_id == order_id]

@@ -23,7 +23,7 @@ class Forced:
     """A trade the venue makes itself; `takes_fee` by the taker's rate."""
 
     exec_type: ExecType
-    create_type: CreateType
+    create_type: str
     cancel_type: CancelType
     status: PositionStatus
     takes_fee: bool = False
@@ -53,6 +53,19 @@ MOVE = Forced(
     CancelType.BY_ADMIN,
     PositionStatus.NORMAL,
 )
+# What may be booked at any price and side, without an order of the account's; by execType.
+IMPOSED = {
+    forced.exec_type.value: forced
+    for forced in (
+        Forced(kind, made_by, CancelType.BY_ADMIN, PositionStatus.NORMAL)
+        for kind, made_by in (
+            (ExecType.BLOCK_TRADE, CreateType.BY_BLOCK_TRADE.value),
+            (ExecType.FUTURE_SPREAD, CreateType.BY_FUTURE_SPREAD.value),
+            (ExecType.CORPORATE_ACTION, ""),
+            (ExecType.UNKNOWN, ""),
+        )
+    )
+}
 
 
 def ordered(
