@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -86,6 +87,7 @@ async def _altered_shows(page: Page, position_id: str) -> None:
     badge = _row(page, position_id).get_by_test_id("altered-badge")
     await expect(badge).to_be_visible(timeout=30_000)
     await expect(badge).to_contain_text("DOTUSDT")
+    await expect(badge).to_have_attribute("title", re.compile("by hand"))
     await expect(page.get_by_test_id("altered-badge")).to_have_count(1)
 
 

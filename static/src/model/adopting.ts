@@ -50,11 +50,16 @@ export function adoptable(holding: Holding): LegDraft | null {
   if (sign === 0 || isAgainst || (isSpot && sign < 0)) return null;
   return {
     category: holding.category,
-    symbol: isSpot ? `${holding.symbol}USDT` : holding.symbol,
+    symbol: isSpot ? spotSymbol(holding.symbol) : holding.symbol,
     side: sign > 0 ? "Buy" : "Sell",
     quantity: toText(trimmed(absolute(free))),
     entryPrice: holding.entryPrice ?? holding.price ?? "",
   };
+}
+
+/** The usual market of a coin, to be changed where it was bought in another one. */
+function spotSymbol(coin: string): string {
+  return coin === "USDT" ? "" : `${coin}USDT`;
 }
 
 /** What is wrong with a draft, for its person; null for nothing. The daemon checks the rest. */

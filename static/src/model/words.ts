@@ -86,7 +86,7 @@ export function entryWords({ kind, data }: JournalEntry, nameOf: (legId: string)
   const what = inWords(kind);
   const parts = [
     wordIn(data["symbol"]),
-    differenceIn(data["difference"]),
+    offIn(data["expected"], data["actual"]),
     wordIn(data["action"]),
     ...changesIn(data["components"], nameOf),
     ...changesIn(data["unassigned"], () => null),
@@ -115,8 +115,14 @@ function wordIn(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value.replaceAll("_", " ") : null;
 }
 
-function differenceIn(value: unknown): string | null {
-  return numberIn(value, formatSigned);
+function offIn(expected: unknown, actual: unknown): string | null {
+  const [wanted, held] = [numberIn(expected, formatSigned), numberIn(actual, formatSigned)];
+  return wanted === null || held === null ? null : offWords(wanted, held);
+}
+
+/** Both sides as Bybit signs them: a difference alone leaves open which way a short went. */
+export function offWords(expected: string, actual: string): string {
+  return `${expected} expected, ${actual} held`;
 }
 
 function quantityIn(value: unknown): string | null {

@@ -2,7 +2,7 @@ import type { Ledger } from "../api/ledger";
 import { formatSigned } from "../model/money";
 import type { DeviationRow, Past } from "../model/evidence";
 import type { Position } from "../model/position";
-import { entryWords, kindWords, resolutionWords } from "../model/words";
+import { entryWords, offWords, resolutionWords } from "../model/words";
 import { useFetched } from "./live";
 
 interface Props {
@@ -53,7 +53,7 @@ function Entries({ past, position }: { readonly past: Past; readonly position: P
 function Ended({ row }: { readonly row: DeviationRow }) {
   return (
     <>
-      <Moment at={row.firstSeen} /> {row.symbol} {formatSigned(row.difference)} ({kindWords(row.kind).toLowerCase()}){" "}
+      <Moment at={row.firstSeen} /> {row.symbol}: {offWords(formatSigned(row.expected), formatSigned(row.actual))}.{" "}
       {row.cause} <span class="muted">· {resolutionWords(row.resolution)} <Moment at={row.endedAt ?? row.lastVerified} /></span>
     </>
   );

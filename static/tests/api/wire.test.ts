@@ -23,6 +23,22 @@ describe("messages of the daemon", () => {
     expect(() => position(wirePosition({ unrealized_pnl: "NaN" }))).toThrow(/decimal/);
   });
 
+  it("carry each position's evidence, and the daemon's own word on what deviates", () => {
+    const row = {
+      id: 7, category: "spot", symbol: "BTC", position_idx: 0, kind: "missing", expected: "1", actual: "0.6", difference: "-0.4",
+      first_seen: "t1", last_verified: "t2", ended_at: null, resolution: null, cause: "By hand.", while_away: false,
+    };
+    const [component] = wirePosition()["components"] as Record<string, unknown>[];
+    const leg = (over: object) => position(wirePosition({ components: [{ ...component, ...over }] })).legs[0];
+    expect(position(wirePosition({ deviations: [row] })).deviations).toMatchObject([{ symbol: "BTC", cause: "By hand.", firstSeen: "t1" }]);
+    expect(leg({ difference: "-0.001", deviates: false, note: "fee" })).toMatchObject({ deviates: false, note: "fee", recordedQuantity: "0.8" });
+    expect(leg({ difference: "-0.001", deviates: undefined })).toMatchObject({ deviates: true });
+    expect(position(wirePosition({ booked: [{ coin: "BTC", fees: "0.1", funding: "-1", realized_pnl: "2" }] })).booked).toEqual([
+      { coin: "BTC", fees: "0.1", funding: "-1", realizedPnl: "2" },
+    ]);
+    expect(() => position(wirePosition({ deviations: [{ ...row, expected: 1 }] }))).toThrow(/expected should be text/);
+  });
+
   it("fail loudly on an unknown status, and take an unknown verdict for a doubt", () => {
     expect(() => position(wirePosition({ status: "LIMBO" }))).toThrow(/one of ACTIVE, CLOSING, CLOSED/);
     expect(position(wirePosition({ verdict: "brand-new" })).verdict).toBe("unverified");

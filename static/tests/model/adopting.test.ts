@@ -29,6 +29,7 @@ describe("what of a holding can be recorded", () => {
     const coin = holding({ category: "spot", symbol: "BTC", tracked: "0", unassigned: "0", entryPrice: null });
     expect(adoptable(coin)).toMatchObject({ symbol: "BTCUSDT", quantity: "0.9", entryPrice: "101" });
     expect(adoptable({ ...coin, price: null })?.entryPrice).toBe("");
+    expect(adoptable({ ...coin, symbol: "USDT" })?.symbol).toBe("");
     expect(adoptable({ ...coin, total: "-1" })).toBeNull();
   });
 });

@@ -6,7 +6,7 @@ const entry = (kind: string, data: Record<string, unknown> = {}) => ({ id: 1, at
 describe("a line of the journal", () => {
   it.each([
     [entry("in-sync"), "In sync"],
-    [entry("deviation-seen", { symbol: "BTCUSDT", difference: "-0.40", cause: "By hand." }), "Deviation seen: BTCUSDT · −0.4 · By hand."],
+    [entry("deviation-seen", { symbol: "ETHUSDT", expected: "-7", actual: "-8.0", difference: "-1", cause: "By hand." }), "Deviation seen: ETHUSDT · −7 expected, −8 held · By hand."],
     [entry("deviation-seen", { cause: { kind: "adl", text: "By ADL." } }), "Deviation seen: By ADL."],
     [
       entry("resolved", {
@@ -18,7 +18,7 @@ describe("a line of the journal", () => {
     ],
     [entry("close-failed", { detail: "Netted." }), "Close failed: Netted."],
     [entry("resolved", { components: [7, { before: 1, after: "x" }], unassigned: "no list" }), "Resolved"],
-    [entry("from-another-version", { difference: "a lot", symbol: 7, cause: null }), "From another version"],
+    [entry("from-another-version", { expected: "a lot", actual: "1", symbol: 7, cause: null }), "From another version"],
   ])("%o", (given, wanted) => {
     expect(entryWords(given, (id) => (id === "l1" ? "BTCUSDT" : null))).toBe(wanted);
   });

@@ -139,7 +139,7 @@ describe("the past", () => {
     const { redraw } = details(altered(), { past: async () => ((asks += 1), { deviations: [deviation({ id: 2 }), ended], events: [event] }) });
     await waitFor(() => expect(told("events")).toContain("Resolved: rebase · alice"));
     expect(screen.getByTestId("ended-deviations").children).toHaveLength(1);
-    expect(told("ended-deviations")).toContain("BTCUSDT −0.4 (less than recorded)");
+    expect(told("ended-deviations")).toContain("BTCUSDT: +0.5 expected, +0.1 held. Long leg reduced by ADL");
     expect(told("ended-deviations")).toContain("leg rebased");
     redraw(altered({ unrealizedPnl: "13" }));
     redraw(position());
