@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -218,14 +218,12 @@ class Causes:
         self.in_order: dict[BucketKey, datetime] = {}
         self.finds = True
         self.takes = 0.0
-        self.meanwhile: Callable[[], None] = lambda: None
 
     async def explain(
         self, account_id: AccountId, deviations: Sequence[Deviation]
     ) -> Mapping[BucketKey, Cause]:
         self.asked.extend(deviations)
         await asyncio.sleep(self.takes)
-        self.meanwhile()
         found = Cause(CauseKind.BY_HAND, "reduced by hand")
         return {d.bucket: found for d in deviations} if self.finds else {}
 

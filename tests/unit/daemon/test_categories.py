@@ -110,7 +110,7 @@ async def test_a_wallet_read_right_after_a_fill_is_read_again() -> None:
 @in_fake_time
 async def test_a_coin_that_is_not_known_yet_is_not_asked_for() -> None:
     stage = Compares()
-    one = await stage.record(position(component("2", category=Category.SPOT)))
+    one = await stage.record(position(component("2", category=Category.SPOT)), held=False)
     await stage.sweep()
     assert stage.verdict(one) is UNVERIFIED
     assert stage.reason(one) == "BTCUSDT: the instrument is not known yet"
@@ -157,6 +157,7 @@ async def test_an_option_that_lives_on_and_has_no_row_is_not_known(refuses: bool
     )
     await stage.sweep()
     assert (stage.verdict(one), stage.is_altered(one)) == (UNVERIFIED, False)
+    assert refuses == ("symbol invalid" in (stage.reason(one) or ""))
 
 
 @in_fake_time
@@ -197,6 +198,8 @@ async def test_rows_that_contradict_each_other_are_a_failure() -> None:
     stage.shelf.holdings_in = holdings_in  # type: ignore[method-assign]  # a confused venue
     await stage.sweep()
     assert (stage.verdict(one), stage.is_altered(one)) == (UNVERIFIED, False)
+    # A failure, so that it is asked for again soon.
+    assert stage.portfolio.readings[symbol_key(BTC)].failure is not None
     assert "one-way and of hedge mode" in (stage.reason(one) or "")
 
 
