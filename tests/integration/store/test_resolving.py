@@ -205,9 +205,16 @@ async def test_a_position_recorded_in_the_bucket_meanwhile_is_a_change(store: St
 async def test_a_component_of_another_position_is_never_touched(store: Store) -> None:
     account = await add_account(store)
     position, other = await add_position(store, account), await add_position(store, account)
-    foreign = replace(rebased(position, "1", "0"), opens={other.components[0].id: change("1", "0")})
-    with pytest.raises(Conflict):
+    foreign = resolution(
+        position,
+        ResolveAction.REBASE,
+        opens={other.components[0].id: change("1", "0")},
+        # So that it would add up.
+        actual={bucket_of(position): "1"},
+    )
+    with pytest.raises(Conflict) as refused:
         await store.positions.resolve(foreign)
+    assert refused.value.code == "changed-meanwhile"
     assert await store.positions.load(other.id) == other
 
 
