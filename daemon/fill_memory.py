@@ -17,8 +17,6 @@ _Key = tuple[AccountId, Category, str]
 _MOST_FILLS: Final = 100
 _MOST_SYMBOLS: Final = 5_000
 _MOST_GAPS: Final = 50
-# Our clock and Bybit's differ, and a stream is up a moment before it tells everything.
-_SLACK: Final = timedelta(seconds=2)
 # A dead line is noticed only when its pongs fail to come.
 _NOTICED_WITHIN: Final = timedelta(seconds=60)
 
@@ -92,7 +90,7 @@ class FillMemory:
             return True
         if stream.down_at is not None and at >= stream.down_at - _NOTICED_WITHIN:
             return True
-        return any(down - _NOTICED_WITHIN <= at <= up + _SLACK for down, up in stream.gaps)
+        return any(down - _NOTICED_WITHIN <= at < up for down, up in stream.gaps)
 
     def forget(self, account_id: AccountId, category: Category, symbol: str, to: datetime) -> None:
         """Drop what was told of the symbol before `to`: nobody will ask for it again."""

@@ -85,8 +85,13 @@ class _Pieces:
     def of(cls, deviation: Deviation, gathered: Gathered) -> _Pieces:
         """`covers`: a sale may be larger than what is missing (a wallet's surplus is nobody's)."""
         made = sorted(_made(deviation, gathered), key=lambda one: (one[0].at, one[0].seq))
-        everything = [piece for piece, _ in made]
         foreign = [one for one in made if one[0].origin.kind is not CauseKind.OTHER_POSITION]
+        # What of ours filled before is booked, or the bucket would not have been in order then.
+        everything = [
+            piece
+            for piece, _ in made
+            if piece.origin.kind is not CauseKind.OTHER_POSITION or piece.at >= gathered.since
+        ]
         odd = [f for f in gathered.fills if not f.changes_size and f.exec_type not in _MONEY_ONLY]
         is_spot = deviation.bucket.category is Category.SPOT
         return cls(

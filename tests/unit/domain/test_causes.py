@@ -241,6 +241,12 @@ def test_the_order_of_another_position_is_named_where_nothing_else_adds_up() -> 
     assert "reduced by the close of our position “carry” at 12:00:00 UTC" in cause.text
 
 
+def test_an_order_of_ours_from_before_the_bucket_was_in_order_is_no_cause() -> None:
+    ours = trade("0.4", link_id="pd-1", at=-61)
+    cause = explain(deviation("1", "0.6"), gathered(ours, owners={"pd-1": "carry"}), "BTC")
+    assert cause.kind is CauseKind.UNKNOWN
+
+
 def test_what_happened_while_away_says_so() -> None:
     one = trade("0.4")
     cause = explain(deviation("1", "0.6"), gathered(one, away=frozenset({one.exec_id})), "BTC")
