@@ -1,6 +1,9 @@
 """What one network address may do, whatever the keys it uses (Bybit V5: rate-limit)."""
 
 from collections import defaultdict, deque
+from collections.abc import Mapping
+
+from .traffic import Meter, Traffic
 
 REQUESTS = 600
 REQUESTS_MS = 5000
@@ -19,9 +22,30 @@ class Addresses:
         self._opened: dict[str, deque[int]] = defaultdict(deque)
         self._banned: dict[str, int] = {}
         self._public: dict[tuple[str, str], int] = defaultdict(int)
+        self._traffic: dict[str, Traffic] = defaultdict(_nothing_yet)
+
+    @property
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What each address did since the start; a pardon forgets none of it."""
+        return self._traffic
 
     def may_ask(self, address: str, now_ms: int) -> bool:
         """Counts a request; one too many shuts the address out of all HTTP for ten minutes."""
+        self._traffic[address].requests.note(now_ms)
+        may = self._may_ask(address, now_ms)
+        self._traffic[address].refused += not may
+        return may
+
+    def may_connect(self, address: str, now_ms: int) -> bool:
+        """Counts a new stream, 500 in five minutes."""
+        self._traffic[address].streams.note(now_ms)
+        may = not self.requests or _counted(
+            self._opened[address], now_ms, CONNECTIONS_MS, CONNECTIONS
+        )
+        self._traffic[address].refused += not may
+        return may
+
+    def _may_ask(self, address: str, now_ms: int) -> bool:
         if not self.requests:
             return True
         if now_ms < self._banned.get(address, 0):
@@ -30,12 +54,6 @@ class Addresses:
             return True
         self._banned[address] = now_ms + BAN_MS
         return False
-
-    def may_connect(self, address: str, now_ms: int) -> bool:
-        """Counts a new stream, 500 in five minutes."""
-        if not self.requests:
-            return True
-        return _counted(self._opened[address], now_ms, CONNECTIONS_MS, CONNECTIONS)
 
     def enter(self, address: str, category: str) -> bool:
         """Takes one of the places of public streams; whoever entered leaves again."""
@@ -52,6 +70,10 @@ class Addresses:
         self._asked.clear()
         self._opened.clear()
         self._banned.clear()
+
+
+def _nothing_yet() -> Traffic:
+    return Traffic(Meter(REQUESTS_MS), Meter(CONNECTIONS_MS))
 
 
 def _counted(seen: deque[int], now_ms: int, window_ms: int, limit: int) -> bool:

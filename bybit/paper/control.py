@@ -80,6 +80,7 @@ class Control:
             ("POST", "resume"): lambda _: self._pause(False),
             ("POST", "cut"): self.cut,
             ("POST", "pardon"): self.pardon,
+            ("GET", "traffic"): self.traffic,
             ("GET", "state"): self.state,
         }
 
@@ -160,6 +161,11 @@ class Control:
         del body
         self._venue.addresses.pardon()
         return {}
+
+    def traffic(self, body: Body) -> Answer:
+        del body
+        told = self._venue.addresses.traffic
+        return {"addresses": {address: seen.described() for address, seen in told.items()}}
 
     def state(self, body: Body) -> Answer:
         del body

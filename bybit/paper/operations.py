@@ -296,6 +296,13 @@ OPERATIONS = (
         '{"cut": n}',
     ),
     Operation("POST", "pardon", "Lifts the bans and counts of every address.", (), "{}"),
+    Operation(
+        "GET",
+        "traffic",
+        "What each address did: requests and new streams, the fullest window and the course.",
+        (),
+        '{"addresses": {address: {requests, streams, refused}}}',
+    ),
     Operation("GET", "state", "The books as plain JSON, without secrets.", (), "{…}"),
 )
 

@@ -36,3 +36,15 @@ async def test_the_limits_do_not_hold_where_time_moves_by_steps(
         for _ in range(3):
             async with http.get(paper.url + TIME) as reply:
                 assert reply.status == 200
+
+
+async def test_the_traffic_of_an_address_is_told(http: aiohttp.ClientSession) -> None:
+    async with PaperServer(address_limit=5) as paper:
+        client = Client(http, paper, paper.add_account("alice"))
+        for _ in range(6):
+            async with http.get(paper.url + TIME):
+                pass
+        (told,) = (await client.control("GET", "traffic"))["addresses"].values()
+        assert told["requests"]["peak"] == 6
+        assert sum(count for _, count in told["requests"]["series"]) == 6
+        assert (told["refused"], told["streams"]["total"]) == (1, 0)

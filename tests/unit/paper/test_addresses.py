@@ -49,3 +49,26 @@ def test_a_pardon_lifts_the_ban(limit: int) -> None:
         pass
     addresses.pardon()
     assert addresses.may_ask("a", 2)
+
+
+def test_the_fullest_window_and_the_course_are_told_of_each_address() -> None:
+    addresses = Addresses(3)
+    for now in (1000, 1050, 1100, 6001, 6002, 6003, 6004):
+        addresses.may_ask("a", now)
+    addresses.may_connect("a", 6004)
+    told = addresses.traffic["a"].described()
+    assert told["refused"] == 3
+    assert told["streams"]["total"] == 1
+    requests = told["requests"]
+    # The window from 1050 to 6004 is the fullest: three too many, since a ban answers too.
+    assert (requests["total"], requests["peak"], requests["window_ms"]) == (7, 6, 5000)
+    assert requests["series"] == [(1000, 2), (1100, 1), (6000, 4)]
+
+
+def test_traffic_is_counted_where_there_is_no_limit_and_survives_a_pardon() -> None:
+    addresses = Addresses(0)
+    for _ in range(7):
+        addresses.may_ask("a", 1)
+    addresses.pardon()
+    assert addresses.traffic["a"].requests.peak == 7
+    assert addresses.traffic["a"].refused == 0
