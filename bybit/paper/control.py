@@ -6,7 +6,7 @@ of the exchange is 409 `{error, code}`, a request that cannot be read 400 `{erro
 """
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -168,17 +168,23 @@ class Control:
         return {"addresses": {address: seen.described() for address, seen in told.items()}}
 
     def state(self, body: Body) -> Answer:
-        del body
         venue, books = self._venue, self._venue.books
+        of = [venue.account(text(body, "account"))] if body.get("account") else None
+        accounts = of or list(books.accounts.values())
+        uids = {account.uid for account in accounts}
+
+        def plain(rows: Iterable[Any]) -> list[dict[str, Any]]:
+            return [plain_fields(row) for row in rows if row.uid in uids]
+
         return {
             "now_ms": venue.now_ms(),
             "streams": self._hub.counted(),
-            "accounts": [_described(account) for account in books.accounts.values()],
-            "wallets": [plain_fields(wallet) for wallet in books.wallets.values()],
-            "positions": [plain_fields(position) for position in books.positions.values()],
-            "orders": [plain_fields(order) for order in books.orders.values()],
-            "executions": [plain_fields(e) for rows in books.executions.values() for e in rows],
-            "closed_pnl": [plain_fields(c) for rows in books.closed.values() for c in rows],
+            "accounts": [_described(account) for account in accounts],
+            "wallets": plain(books.wallets.values()),
+            "positions": plain(books.positions.values()),
+            "orders": plain(books.orders.values()),
+            "executions": plain(e for rows in books.executions.values() for e in rows),
+            "closed_pnl": plain(c for rows in books.closed.values() for c in rows),
             "marks": {
                 i.symbol: format(venue.market.quote(i.category, i.symbol).mark, "f")
                 for i in venue.market.listing.all()

@@ -303,7 +303,13 @@ OPERATIONS = (
         (),
         '{"addresses": {address: {requests, streams, refused}}}',
     ),
-    Operation("GET", "state", "The books as plain JSON, without secrets.", (), "{…}"),
+    Operation(
+        "GET",
+        "state",
+        "The books as plain JSON, without secrets.",
+        (Field("account", "string", "of this account alone"),),
+        "{…}",
+    ),
 )
 
 

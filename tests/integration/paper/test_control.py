@@ -23,6 +23,22 @@ async def test_accounts_are_made_found_and_listed_without_secrets(alice: Client)
     assert made["secret"] not in json.dumps([listed, await alice.control("GET", "state")])
 
 
+async def test_the_state_can_be_that_of_one_account(alice: Client) -> None:
+    await alice.control("POST", "accounts", label="bob")
+    for account, qty in (("alice", "0.4"), ("bob", "0.3")):
+        await alice.control(
+            "POST", "trade", account=account, symbol="BTCUSDT", side="Sell", qty=qty
+        )
+    whole = await alice.control("GET", "state")
+    assert (len(whole["accounts"]), len(whole["orders"])) == (2, 2)
+    bobs = await alice.control("GET", "state", account="bob")
+    assert [row["label"] for row in bobs["accounts"]] == ["bob"]
+    assert [row["qty"] for row in bobs["orders"]] == ["0.3"]
+    assert {
+        row["uid"] for name in ("wallets", "positions", "executions") for row in bobs[name]
+    } == {bobs["accounts"][0]["uid"]}
+
+
 async def test_a_hand_trade_answers_with_its_execution(alice: Client) -> None:
     done = await alice.control(
         "POST", "trade", account="alice", symbol="BTCUSDT", side="Sell", qty="0.4"
