@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
@@ -23,7 +23,7 @@ from .domain.errors import PositiondError
 from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
 from .domain.model import AccountId, Fill, Holding
 from .domain.portfolio import Portfolio
-from .domain.ports import AccountExchange, Evidence, Positions
+from .domain.ports import AccountExchange, Positions
 from .domain.quiet import QUIET, QuietWindow
 from .domain.records import PnlWrite
 from .domain.verdict import FEE_TOLERANCE, Reading
@@ -53,6 +53,12 @@ _HARMLESS: Final = frozenset({"Funding", "SessionSettlePnL"})
 PriceWrites = Callable[[], list[PnlWrite]]
 
 
+class Record(Protocol):
+    """The part of the evidence that a term starts from."""
+
+    async def open_deviations(self) -> list[DeviationRow]: ...
+
+
 class PositionReconciler:
     """Keeps `portfolio.syncs` true; `changed` hears of compares, `turned` of new verdicts."""
 
@@ -69,7 +75,7 @@ class PositionReconciler:
         price_writes: PriceWrites,
         sweep_minutes: int,
         *,
-        evidence: Evidence,
+        evidence: Record,
         causes: Explains,
         in_flight: InFlight,
         fee_tolerance: Decimal = FEE_TOLERANCE,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from positiond.daemon.domain.closing import ORDER_TABLE, REQUEST_TABLE
+from positiond.daemon.domain.deviations import DeviationRow
 from positiond.daemon.domain.errors import Conflict, NotFound
 from positiond.daemon.domain.model import (
     ZERO,
@@ -18,6 +19,7 @@ from positiond.daemon.domain.model import (
     CloseId,
     CloseOrderId,
     ComponentId,
+    Environment,
     Fill,
     NewPosition,
     Position,
@@ -32,7 +34,14 @@ from positiond.daemon.domain.orders import (
     LegResult,
     RequestState,
 )
-from positiond.daemon.domain.records import BucketClaims, DeviationRecord, PnlWrite, VerdictWrite
+from positiond.daemon.domain.records import (
+    BucketClaims,
+    DeviationRecord,
+    PnlWrite,
+    PositionEdit,
+    VerdictWrite,
+)
+from positiond.daemon.domain.resolving import Resolution
 
 from ...builders import close_request
 from .fake_time import now
@@ -114,8 +123,19 @@ class Ledger:
         deviating: Sequence[DeviationRecord],
         cleared: Sequence[BucketKey],
         at: datetime,
-    ) -> None:
+    ) -> list[DeviationRow]:
         raise NotImplementedError("a close writes no verdict")
+
+    async def set_coins(self, environment: Environment, coins: Mapping[str, str]) -> None:
+        raise NotImplementedError("a close knows its coins")
+
+    async def edit(
+        self, position_id: PositionId, user_id: UserId, change: PositionEdit, at: datetime
+    ) -> Position:
+        raise NotImplementedError("a close edits nothing")
+
+    async def resolve(self, resolution: Resolution) -> list[Position]:
+        raise NotImplementedError("a close resolves nothing")
 
     async def write_pnl(self, rows: Sequence[PnlWrite]) -> None:
         raise NotImplementedError("a close writes no P&L")
