@@ -18,7 +18,7 @@ import structlog
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
-from .domain.deviations import CauseKind, DeviationRow
+from .domain.deviations import DeviationRow
 from .domain.errors import PositiondError
 from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
 from .domain.model import AccountId, Fill, Holding
@@ -30,8 +30,8 @@ from .domain.verdict import FEE_TOLERANCE, Reading
 from .doubts import Doubts
 from .in_flight import InFlight
 from .places import places_of
-from .retries import Retries
-from .settling import Changed, Explains, Settlement
+from .second_looks import SecondLooks
+from .settling import Changed, Explains, Outcome, Settlement
 from .size_reader import SizeReader
 from .sweeps import Sweeps
 from .timing import Timing
@@ -44,8 +44,6 @@ _NAP: Final = 1.0
 _AT_ONCE: Final = 24
 # Work on one account that takes longer than this is stuck, and the loop then beats no more.
 _STUCK: Final = timedelta(minutes=4)
-# Executions show late; after this a deviation that nothing explains stays unexplained.
-_EXPLAINED_WITHIN: Final = timedelta(minutes=10)
 # Executions of these types never change a size (Bybit V5: enum execType). Any other that we do not
 # count as a fill is one we do not know: what it did is asked for.
 _HARMLESS: Final = frozenset({"Funding", "SessionSettlePnL"})
@@ -99,8 +97,7 @@ class PositionReconciler:
         self._unread: set[AccountId] = set()
         self._due: dict[AccountId, set[SymbolKey]] = {}
         self._working: dict[tuple[str, Hashable], datetime] = {}
-        self._failed: Retries[AccountId] = Retries(first=2.0, most=60.0)
-        self._unexplained: Retries[SymbolKey] = Retries(first=2.0, most=60.0)
+        self._second = SecondLooks(portfolio, exchanges)
         self._sweeps = Sweeps(timing, sweep_minutes)
 
     @property
@@ -218,8 +215,8 @@ class PositionReconciler:
                 await self._wait_for_work()
                 now = self._timing.now()
                 self._doubts.cast_due()
-                self._unread |= self._failed.take_due(now)
-                for symbol in self._quiet.take_due(now) | self._unexplained.take_due(now):
+                self._unread |= self._second.accounts_due(now)
+                for symbol in self._quiet.take_due(now) | self._second.symbols_due(now):
                     self._due.setdefault(symbol.account_id, set()).add(symbol)
                 for account_id in self._startable(self._unread, "all"):
                     self._unread.discard(account_id)
@@ -281,7 +278,7 @@ class PositionReconciler:
         begun = self._settlement.reads.begin(symbols, self._timing.now())
         readings = await self._reader.account(account_id, symbols, loop)
         outcome = await self._settlement.settle(account_id, readings, begun)
-        self._plan(account_id, outcome.again, symbols, is_stored=outcome.is_stored)
+        self._look_again(account_id, symbols, outcome)
 
     # --- the event path ---------------------------------------------------------------------
 
@@ -312,32 +309,12 @@ class PositionReconciler:
         begun = self._settlement.reads.begin(symbols, self._timing.now())
         readings = await self._reader.symbols(account_id, symbols, "rechecks")
         outcome = await self._settlement.settle(account_id, readings, begun, focus=symbols)
-        self._plan(account_id, outcome.again, symbols, is_stored=outcome.is_stored)
+        self._look_again(account_id, symbols, outcome)
 
-    # --- looking again ----------------------------------------------------------------------
-
-    def _plan(
-        self,
-        account_id: AccountId,
-        again: Iterable[SymbolKey],
-        symbols: Iterable[SymbolKey],
-        *,
-        is_stored: bool,
+    def _look_again(
+        self, account_id: AccountId, compared: Iterable[SymbolKey], outcome: Outcome
     ) -> None:
-        now = self._timing.now()
-        for symbol in again:
+        for symbol in outcome.again:
             self.recheck(symbol)
-        for symbol in symbols:
-            rows = (self._portfolio.deviations.get(symbol.bucket(idx)) for idx in (0, 1, 2))
-            is_open = any(row is not None and _wants_cause(row, now) for row in rows)
-            self._unexplained.plan(symbol, now, again=is_open)
-        readings = map(self._portfolio.readings.get, self._portfolio.symbols(account_id))
-        has_failed = any(reading is not None and reading.failure for reading in readings)
-        # Without a connection there is nothing to ask; its return asks for a full compare.
-        is_up = account_id in self._exchanges
-        self._failed.plan(account_id, now, again=is_up and (has_failed or not is_stored))
-
-
-def _wants_cause(row: DeviationRow, now: datetime) -> bool:
-    is_known = row.cause is not None and row.cause.kind is not CauseKind.UNKNOWN
-    return not is_known and now - row.first_seen < _EXPLAINED_WITHIN
+        now = self._timing.now()
+        self._second.plan(account_id, compared, now, is_stored=outcome.is_stored)

@@ -1,0 +1,59 @@
+"""What has to be looked at again: reads that failed, verdicts not stored, causes not found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from .domain.buckets import SymbolKey
+from .domain.deviations import CauseKind, DeviationRow
+from .domain.model import AccountId
+from .domain.portfolio import Portfolio
+from .domain.ports import AccountExchange
+from .retries import Retries
+
+# Executions show late; after this a deviation that nothing explains stays unexplained.
+_EXPLAINED_WITHIN: Final = timedelta(minutes=10)
+
+
+class SecondLooks:
+    """Plans after each compare, and hands out what is due: whole accounts, single symbols."""
+
+    def __init__(
+        self, portfolio: Portfolio, exchanges: Mapping[AccountId, AccountExchange]
+    ) -> None:
+        self._portfolio = portfolio
+        self._exchanges = exchanges
+        self._accounts: Retries[AccountId] = Retries(first=2.0, most=60.0)
+        self._symbols: Retries[SymbolKey] = Retries(first=2.0, most=60.0)
+
+    def plan(
+        self,
+        account_id: AccountId,
+        compared: Iterable[SymbolKey],
+        now: datetime,
+        *,
+        is_stored: bool,
+    ) -> None:
+        """After a compare of these symbols of the account."""
+        for symbol in compared:
+            rows = (self._portfolio.deviations.get(symbol.bucket(idx)) for idx in (0, 1, 2))
+            is_open = any(row is not None and _wants_cause(row, now) for row in rows)
+            self._symbols.plan(symbol, now, again=is_open)
+        readings = map(self._portfolio.readings.get, self._portfolio.symbols(account_id))
+        has_failed = any(reading is not None and reading.failure for reading in readings)
+        # Without a connection there is nothing to ask; its return asks for a full compare.
+        is_up = account_id in self._exchanges
+        self._accounts.plan(account_id, now, again=is_up and (has_failed or not is_stored))
+
+    def accounts_due(self, now: datetime) -> set[AccountId]:
+        return self._accounts.take_due(now)
+
+    def symbols_due(self, now: datetime) -> set[SymbolKey]:
+        return self._symbols.take_due(now)
+
+
+def _wants_cause(row: DeviationRow, now: datetime) -> bool:
+    is_known = row.cause is not None and row.cause.kind is not CauseKind.UNKNOWN
+    return not is_known and now - row.first_seen < _EXPLAINED_WITHIN
