@@ -7,7 +7,7 @@ from typing import Any
 
 from positiond.bybit.paper.server import PaperServer
 
-from tests.e2e.exchange import control
+from tests.e2e.exchange import control, fault, fired
 from tests.e2e.world import Trader, World, eventually
 
 FLAGGED_WITHIN = 10
@@ -100,3 +100,25 @@ async def test_funding_is_shown_by_share_within_seconds(
 
     await eventually(is_booked, SHOWN_WITHIN, "funding is booked")
     assert await funding() == [-fee / 4, -fee * 3 / 4]
+
+
+async def test_funding_that_the_stream_did_not_tell_is_read_after_a_reconnect(
+    world: World, trader: Trader, paper: PaperServer
+) -> None:
+    position = await trader.record("SOL", world.holds(trader.paper, "SOLUSDT", "Buy", "10"))
+    position_id = str(position["id"])
+    dropped = await fault(
+        paper.url, "frame_drop", where="execution", account=trader.paper.uid, count=1
+    )
+    told = await control(paper.url, "POST", "fund", symbol="SOLUSDT", rate="0.001")
+    (execution,) = told["executions"]
+
+    async def is_dropped() -> bool:
+        return await fired(paper.url, dropped) > 0
+
+    await eventually(is_dropped, SHOWN_WITHIN, "the stream's frame is dropped")
+    await control(paper.url, "POST", "cut", kind="private", account=trader.paper.uid)
+    shown = await trader.until(
+        position_id, lambda p: Decimal(p["funding"]) != 0, 15, "funding is read by REST"
+    )
+    assert Decimal(shown["funding"]) == -Decimal(execution["execFee"])
