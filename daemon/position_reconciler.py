@@ -20,8 +20,15 @@ from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
 from .domain.deviations import DeviationRow
 from .domain.errors import PositiondError
-from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
-from .domain.model import AccountId, Fill, Holding
+from .domain.events import (
+    AccountEvent,
+    AccountFeedDown,
+    AccountFeedUp,
+    FillSeen,
+    HoldingSeen,
+    WalletSeen,
+)
+from .domain.model import AccountId, Category, Fill, Holding
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.quiet import QUIET, QuietWindow
@@ -127,6 +134,8 @@ class PositionReconciler:
                 self._wake.set()
             case HoldingSeen(account_id, holding):
                 self._on_holding(SymbolKey(account_id, holding.category, holding.symbol), holding)
+            case WalletSeen(account_id, coins):
+                self._on_wallet(account_id, coins)
             case FillSeen(account_id, fill):
                 self._on_fill(account_id, fill)
             case _:
@@ -142,6 +151,14 @@ class PositionReconciler:
             self._wake.set()
         elif self._is_news(symbol, holding):
             self.recheck(symbol)
+
+    def _on_wallet(self, account_id: AccountId, coins: frozenset[str]) -> None:
+        """A coin that the wallet no longer names is gone, or as it was: nothing tells which."""
+        for symbol in self._portfolio.symbols(account_id):
+            if symbol.category is Category.SPOT and symbol.symbol not in coins:
+                reading = self._portfolio.readings.get(symbol)
+                if reading is None or any(row.size for row in reading.holdings):
+                    self.recheck(symbol)
 
     def _on_fill(self, account_id: AccountId, fill: Fill) -> None:
         self._in_flight.fills.note(account_id, fill)
