@@ -281,13 +281,16 @@ def _rebase(bucket: _Bucket) -> _Outcome:
     (leg,) = bucket.legs
     beside = bucket.unassigned + bucket.others
     after = max(leg.side.sign * (bucket.actual - beside), ZERO)
-    if not bucket.is_settled_by(beside + leg.side.sign * after):
+    if bucket.is_settled_by(beside + leg.side.sign * after):
+        return _Outcome({leg.id: Change(leg.open, after)}, {})
+    released = _released(bucket)
+    if released is None:
         raise Conflict(
             "cannot-rebase",
             f"{leg.symbol}: Bybit holds {bucket.actual:+f}, and {beside:+f} of it is recorded for "
             f"others: no quantity of this leg explains it.",
         )
-    return _Outcome({leg.id: Change(leg.open, after)}, {})
+    return _Outcome({leg.id: Change(leg.open, after)}, released)
 
 
 def _mark_closed(bucket: _Bucket) -> _Outcome:
@@ -295,10 +298,28 @@ def _mark_closed(bucket: _Bucket) -> _Outcome:
     left = bucket.actual - beside
     # In spot what is left of a sold leg may be as little as the fee that its purchase cost.
     crumbs = bucket.tolerance * (bucket.tracked - bucket.others) if bucket.is_spot else ZERO
-    if left > crumbs or not bucket.is_settled_by(beside):
+    gone = {leg.id: Change(leg.open, ZERO) for leg in bucket.legs}
+    if left <= crumbs and bucket.is_settled_by(beside):
+        return _Outcome(gone, {})
+    released = _released(bucket)
+    if released is None:
         raise Conflict(
             "not-gone",
             f"{bucket.names}: Bybit still holds {bucket.actual:+f}; without this leg "
             f"{beside:+f} would be recorded.",
         )
-    return _Outcome({leg.id: Change(leg.open, ZERO) for leg in bucket.legs}, {})
+    return _Outcome(gone, released)
+
+
+def _released(bucket: _Bucket) -> Mapping[BucketKey, Change] | None:
+    """What becomes unassigned once the leg has nothing open, where the bucket has turned past it.
+
+    None where something of the leg is still there, in spot, and where what is left would be
+    opposite to the other legs: then it cannot be the trader's own.
+    """
+    signs = {leg.side.sign for leg in bucket.legs}
+    left = bucket.actual - bucket.unassigned - bucket.others
+    after = bucket.actual - bucket.others
+    if bucket.is_spot or any(sign * left > 0 for sign in signs) or after * bucket.others < 0:
+        return None
+    return {bucket.key: Change(bucket.unassigned, after)}

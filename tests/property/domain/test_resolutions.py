@@ -121,9 +121,12 @@ def contract_actions(picture: Picture, leg: Component, key: BucketKey) -> set[Re
     found = set()
     if (held - wanted + unassigned) * (wanted - unassigned) >= 0:
         found.add(ResolveAction.ACCEPT)
-    if (held - (wanted - own)) * leg.side.sign >= 0:
+    others, left = wanted - own - unassigned, held - (wanted - own)
+    # Where the bucket turned past the leg, what is there can be the trader's beside the others.
+    is_turned = left * leg.side.sign < 0 and (held - others) * others >= 0
+    if left * leg.side.sign >= 0 or is_turned:
         found.add(ResolveAction.REBASE)
-    if held == wanted - own:
+    if left == 0 or is_turned:
         found.add(ResolveAction.MARK_CLOSED)
     return found
 

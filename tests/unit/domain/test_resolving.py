@@ -185,11 +185,29 @@ def test_a_leg_is_gone_though_others_are_still_there() -> None:
     assert found.opens == {leg.id: changed("2", "0")}
 
 
-@pytest.mark.parametrize("held", ["0.1", "1.5", "-0.2"])
+@pytest.mark.parametrize("held", ["0.1", "1.5"])
 def test_a_leg_of_which_something_is_left_is_not_gone(held: str) -> None:
     error = refusal(MARK_CLOSED, position(component("1")), holding(held))
     assert (type(error), error.code) == (Conflict, "not-gone")
     assert f"{Decimal(held):+f}" in error.detail
+
+
+@pytest.mark.parametrize("action", [MARK_CLOSED, REBASE])
+@pytest.mark.parametrize(("had", "held", "becomes"), [("0", "-0.2", "-0.2"), ("0.5", "0.3", "0.3")])
+def test_where_the_bucket_turned_past_a_leg_what_is_there_is_the_traders(
+    action: ResolveAction, had: str, held: str, becomes: str
+) -> None:
+    leg = component("1")
+    found = resolved(action, position(leg), holding(held), unassigned=had)
+    assert found.opens == {leg.id: changed("1", "0")}
+    assert found.unassigned == {symbol_key().bucket(0): changed(had, becomes)}
+
+
+def test_a_leg_that_was_turned_past_is_not_gone_where_others_lack_something_too() -> None:
+    other = position(component("1", of="other"), name="other")
+    for action, code in ((MARK_CLOSED, "not-gone"), (REBASE, "cannot-rebase")):
+        error = refusal(action, position(component("1")), holding("-0.8"), others=(other,))
+        assert error.code == code
 
 
 def test_a_closed_position_beside_it_claims_nothing() -> None:
@@ -291,7 +309,7 @@ def test_a_named_leg_needs_no_other_leg_s_reading() -> None:
         (component("1"), holding("1.5"), (ACCEPT, REBASE)),
         (component("1"), holding("0.4"), (REBASE,)),
         (component("1"), holding("0"), (REBASE, MARK_CLOSED)),
-        (component("1"), holding("-1"), ()),
+        (component("1"), holding("-1"), (REBASE, MARK_CLOSED)),
         (spot_leg("1"), balance("2"), ()),
         (spot_leg("1"), balance("0.999"), (REBASE,)),
         (spot_leg("1"), balance("0.4"), (REBASE,)),
