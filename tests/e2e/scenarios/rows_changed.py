@@ -91,9 +91,7 @@ FLIPPED: Final = Happening(
 LIQUIDATED: Final = Happening(
     "liquidated", forced("liquidate", "1"), "0", "liquidation", "closed by liquidation"
 )
-ADL_PART: Final = Happening(
-    "reduced by ADL", forced("adl", "0.4"), "0.6", "adl", "reduced by ADL"
-)
+ADL_PART: Final = Happening("reduced by ADL", forced("adl", "0.4"), "0.6", "adl", "reduced by ADL")
 ADL_FULL: Final = Happening("closed by ADL", forced("adl", "1"), "0", "adl", "closed by ADL")
 TAKE_PROFIT: Final = Happening(
     "reduced by a take-profit",

@@ -1,4 +1,4 @@
-"""Contracts with an end: delivered or settled by the venue, named so, and closed out on our side."""
+"""Contracts with an end: delivered or settled by the venue, named so, closed out on our side."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def _strike(symbol: str) -> Decimal:
     return Decimal(symbol.split("-")[2])
 
 
-async def ended(stage: Stage, leg: Leg, price: str, kind: str, *words: str) -> None:
+async def ended(stage: Stage, leg: Leg, price: Decimal, cause: tuple[str, str, str]) -> None:
     """Delivered at a price; the cause says so, and marking the leg closed settles it."""
+    kind, *words = cause
     position_id = await stage.recorded(leg)
-    stage.changed_at.clear()
-    stage.paper.control("deliver", category=leg.category, symbol=leg.symbol, price=price)
+    stage.paper.control("deliver", category=leg.category, symbol=leg.symbol, price=str(price))
     stage.note_change()
     await stage.flagged(position_id, "0")
     row = await stage.explained(position_id, leg, "0", kind, *words)
@@ -38,7 +38,7 @@ async def ended(stage: Stage, leg: Leg, price: str, kind: str, *words: str) -> N
     assert status == 200, answer
     shown = await stage.detail(position_id)
     assert not shown["is_altered"], shown
-    ((leg_shown),) = shown["components"]
+    (leg_shown,) = shown["components"]
     left = Decimal(leg_shown["quantity"]) - Decimal(leg_shown["closed_quantity"])
     assert left == 0, leg_shown
     assert leg_shown["recorded_quantity"] == leg.quantity, leg_shown
@@ -48,7 +48,7 @@ async def ended(stage: Stage, leg: Leg, price: str, kind: str, *words: str) -> N
 
 
 async def ended_for_two(stage: Stage) -> None:
-    """Two positions in one contract: both lose it, and each is marked closed by itself."""
+    """Two positions in one contract: both lose it, and both say why."""
     leg = Leg("linear", _HELD_BY_TWO, "Buy", "0.5")
     other = Leg("linear", _HELD_BY_TWO, "Buy", "0.3")
     first, second = await stage.record("first", leg), await stage.record("second", other)
@@ -58,46 +58,52 @@ async def ended_for_two(stage: Stage) -> None:
     stage.note_change()
     await stage.until(first, lambda p: p["is_altered"], "the first is Altered")
     await stage.until(second, lambda p: p["is_altered"], "the second is Altered")
-    row = await stage.explained(first, leg, "0", "delivery", "delivered", "0.8 ETH")
-    # Half of the loss is still on record with the other: nothing would be in order yet.
     for one in (first, second):
-        status, answer = await stage.resolve(one, "mark_closed")
-        if status == 200:
-            break
-        assert answer["code"] == "not-gone", answer
-    status, answer = await stage.resolve(second, "rebase")
-    assert status in (200, 409), answer
-    assert row["id"]
+        await stage.explained(one, leg, "0", "delivery", "delivered", "0.8 ETH")
 
 
 def rows() -> list[Row]:
-    far = Decimal(60000)
     ends = (
-        ("option call", "a long call is delivered in the money", Leg("option", _CALL, "Buy", "0.5"),
-         _strike(_CALL) + 5000, "delivery", ("Long leg delivered", "0.5 BTC")),
-        ("option put", "a long put is delivered out of the money", Leg("option", _PUT, "Buy", "0.5"),
-         _strike(_PUT) + 5000, "delivery", ("Long leg delivered", "0.5 BTC")),
-        ("option call", "a short call is delivered in the money",
-         Leg("option", _SHORT_CALL, "Sell", "0.5"),
-         _strike(_SHORT_CALL) + 5000, "delivery", ("Short leg delivered", "0.5 BTC")),
-        ("linear future", "a short leg is delivered", Leg("linear", _FUTURE, "Sell", "0.5"),
-         far, "delivery", ("Short leg delivered", "0.5 BTC")),
-        ("inverse future", "a long leg is settled", Leg("inverse", _INVERSE, "Buy", "5000"),
-         far, "settlement", ("Long leg settled", "5000 USD")),
-    )  # fmt: skip
+        (
+            "option call",
+            "a long call is delivered in the money",
+            Leg("option", _CALL, "Buy", "0.5"),
+            _strike(_CALL) + 5000,
+            ("delivery", "Long leg delivered", "0.5 BTC"),
+        ),
+        (
+            "option put",
+            "a long put is delivered out of the money",
+            Leg("option", _PUT, "Buy", "0.5"),
+            _strike(_PUT) + 5000,
+            ("delivery", "Long leg delivered", "0.5 BTC"),
+        ),
+        (
+            "option call",
+            "a short call is delivered in the money",
+            Leg("option", _SHORT_CALL, "Sell", "0.5"),
+            _strike(_SHORT_CALL) + 5000,
+            ("delivery", "Short leg delivered", "0.5 BTC"),
+        ),
+        (
+            "linear future",
+            "a short leg is delivered",
+            Leg("linear", _FUTURE, "Sell", "0.5"),
+            Decimal(101000),
+            ("delivery", "Short leg delivered", "0.5 BTC"),
+        ),
+        (
+            "inverse future",
+            "a long leg is settled",
+            Leg("inverse", _INVERSE, "Buy", "5000"),
+            Decimal(101000),
+            ("settlement", "Long leg settled", "5000 USD"),
+        ),
+    )
     return [
         *(
-            Row(
-                category,
-                "one-way",
-                happened,
-                partial(_ended, leg=leg, price=str(price), kind=kind, words=words),
-            )
-            for category, happened, leg, price, kind, words in ends
+            Row(category, "one-way", happened, partial(ended, leg=leg, price=price, cause=cause))
+            for category, happened, leg, price, cause in ends
         ),
         Row("linear future", "one-way", "a contract of two positions is delivered", ended_for_two),
     ]
-
-
-async def _ended(stage: Stage, leg: Leg, price: str, kind: str, words: tuple[str, ...]) -> None:
-    await ended(stage, leg, price, kind, *words)

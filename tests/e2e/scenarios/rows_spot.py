@@ -34,7 +34,9 @@ async def sold_out_by_hand(stage: Stage) -> None:
 
 async def withdrawn(stage: Stage) -> None:
     """No execution tells of it: a wallet push, and a cause that says what it could be."""
-    position_id = await stage.recorded(_LEG)
+    stage.venue("deposit", coin=_COIN, amount="50")
+    position_id = await stage.record("held", _LEG, price="186")
+    await stage.in_sync(position_id)
     stage.venue("deposit", coin=_COIN, amount="-20")
     stage.note_change()
     await stage.flagged(position_id, "30")
@@ -141,7 +143,7 @@ async def refused_actions(stage: Stage) -> None:
     status, answer = await stage.resolve(position_id, "rebase")
     assert status == 200, answer
     leg = leg_of(answer)
-    assert (leg["quantity"], leg["recorded_quantity"]) == ("30", "50"), leg
+    assert (Decimal(leg["quantity"]), Decimal(leg["recorded_quantity"])) == (30, 50), leg
     assert (answer["verdict"], answer["is_altered"]) == ("in_sync", False), answer
 
 

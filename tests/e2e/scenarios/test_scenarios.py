@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.scenarios import rows_changed, rows_ends, rows_spot
+from tests.e2e.scenarios import rows_changed, rows_ends, rows_quiet, rows_spot
 from tests.e2e.scenarios.table import Outcome, Row, play
 from tests.fixtures_store import PostgresServer
 
-ROWS = [*rows_changed.rows(), *rows_ends.rows(), *rows_spot.rows()]
+ROWS = [row for part in (rows_changed, rows_ends, rows_quiet, rows_spot) for row in part.rows()]
 NAMES = [row.name for row in ROWS]
 
 pytestmark = pytest.mark.timeout(300)
