@@ -236,7 +236,6 @@ class PositionReconciler:
                 for symbol in self._quiet.take_due(now) | self._second.symbols_due(now):
                     self._due.setdefault(symbol.account_id, set()).add(symbol)
                 for account_id in self._startable(self._unread, "all"):
-                    self._unread.discard(account_id)
                     group.create_task(self._catch_up(account_id, gate))
                 for account_id in self._startable(self._due, "symbols"):
                     group.create_task(self._recheck(account_id, gate))
@@ -264,7 +263,9 @@ class PositionReconciler:
         try:
             async with gate:
                 self._working["all", account_id] = self._timing.now()
-                await self._reconcile_account(account_id, "rechecks")
+                # A sweep may have begun to read it since it was asked for.
+                if account_id in self._unread:
+                    await self._reconcile_account(account_id, "rechecks")
         finally:
             del self._working["all", account_id]
             self._wake.set()
@@ -291,6 +292,7 @@ class PositionReconciler:
         self._changed(frozenset(self._portfolio.positions))
 
     async def _reconcile_account(self, account_id: AccountId, loop: str) -> None:
+        self._unread.discard(account_id)
         symbols = self._portfolio.symbols(account_id)
         begun = self._settlement.reads.begin(symbols, self._timing.now())
         readings = await self._reader.account(account_id, symbols, loop)

@@ -145,12 +145,16 @@ class Tracker:
                     continue
                 backoff.reset()
                 self._board.store_trouble = None
-                for position in new:
+                # What is there at the first look is compared by the sweep that waits for it: in
+                # few lists, not symbol by symbol.
+                is_first = not self.loaded.is_set()
+                for position in () if is_first else new:
                     for component in position.components:
                         reconciler.recheck(symbol_of(position, component))
                 await self._learn()
                 for symbol in await self.learn_coins():
-                    reconciler.recheck(symbol)
+                    if not is_first:
+                        reconciler.recheck(symbol)
                 self.loaded.set()
                 await self._changes.wait(_POLL)
         raise AssertionError("the loop above has no end")

@@ -127,6 +127,29 @@ async def test_a_stream_that_came_up_asks_for_everything() -> None:
 
 
 @in_fake_time
+async def test_a_sweep_that_reads_the_account_next_is_what_a_stream_asks_for() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    async with serving(stage):
+        stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
+        await stage.sweep()
+        await asyncio.sleep(5)
+    assert stage.shelf.lists == ["USDT"]
+
+
+@in_fake_time
+async def test_a_sweep_whose_read_has_begun_is_not_what_a_stream_asks_for() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    async with serving(stage), asyncio.TaskGroup() as group:
+        group.create_task(stage.sweep())
+        await asyncio.sleep(stage.shelf.list_takes / 2)
+        stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
+        await asyncio.sleep(5)
+    assert stage.shelf.lists == ["USDT", "USDT"]
+
+
+@in_fake_time
 async def test_a_cut_stream_makes_doubt_until_the_compare_after_it_is_up_again() -> None:
     stage = Compares()
     pair = await stage.record(position(component("1"), component("2", SHORT, ETH)))

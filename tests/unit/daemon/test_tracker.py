@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
+from positiond.daemon.domain.buckets import SymbolKey
 from positiond.daemon.domain.errors import ConfigError
 from positiond.daemon.domain.events import (
     AccountFeedDown,
@@ -100,6 +101,22 @@ async def test_within_two_seconds_rows_are_live_without_any_notice() -> None:
         another = house.write(component("1", of="b"), name="b")
         await asyncio.sleep(0.1)
         assert another.id in house.portfolio.positions
+
+
+@in_fake_time
+async def test_what_is_there_at_the_first_look_is_left_to_the_sweep_and_nothing_later() -> None:
+    house = House()
+    house.write(component("1"))
+    asked: list[SymbolKey] = []
+    house.reconciler.recheck = asked.append  # type: ignore[method-assign]  # what is asked of it
+    async with house.watching() as group:
+        group.create_task(house.tracker.run_watch(house.connections, house.reconciler))
+        await house.tracker.loaded.wait()
+        await asyncio.sleep(5)
+        assert asked == []
+        house.write(component("1", symbol=ETH, of="b"), name="b")
+        await asyncio.sleep(5)
+    assert asked == [symbol_key(ETH)]
 
 
 @in_fake_time
