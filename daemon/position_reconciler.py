@@ -104,7 +104,7 @@ class PositionReconciler:
         self._unread: set[AccountId] = set()
         self._due: dict[AccountId, set[SymbolKey]] = {}
         self._working: dict[tuple[str, Hashable], datetime] = {}
-        self._second = SecondLooks(portfolio, exchanges)
+        self._second = SecondLooks(portfolio)
         self._sweeps = Sweeps(timing, sweep_minutes)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +10,6 @@ from .domain.buckets import SymbolKey
 from .domain.deviations import CauseKind, DeviationRow
 from .domain.model import AccountId
 from .domain.portfolio import Portfolio
-from .domain.ports import AccountExchange
 from .retries import Retries
 
 # Executions show late; after this a deviation that nothing explains stays unexplained.
@@ -20,11 +19,8 @@ _EXPLAINED_WITHIN: Final = timedelta(minutes=10)
 class SecondLooks:
     """Plans after each compare, and hands out what is due: whole accounts, single symbols."""
 
-    def __init__(
-        self, portfolio: Portfolio, exchanges: Mapping[AccountId, AccountExchange]
-    ) -> None:
+    def __init__(self, portfolio: Portfolio) -> None:
         self._portfolio = portfolio
-        self._exchanges = exchanges
         self._accounts: Retries[AccountId] = Retries(first=2.0, most=60.0)
         self._symbols: Retries[SymbolKey] = Retries(first=2.0, most=60.0)
 
@@ -43,9 +39,9 @@ class SecondLooks:
             self._symbols.plan(symbol, now, again=is_open)
         readings = map(self._portfolio.readings.get, self._portfolio.symbols(account_id))
         has_failed = any(reading is not None and reading.failure for reading in readings)
-        # Without a connection there is nothing to ask; its return asks for a full compare.
-        is_up = account_id in self._exchanges
-        self._accounts.plan(account_id, now, again=is_up and (has_failed or not is_stored))
+        # Also where the account is not connected, which costs no request: among hundreds its
+        # stream, whose start asks for a compare, comes minutes after its key is known to be good.
+        self._accounts.plan(account_id, now, again=has_failed or not is_stored)
 
     def accounts_due(self, now: datetime) -> set[AccountId]:
         return self._accounts.take_due(now)

@@ -127,6 +127,21 @@ async def test_a_stream_that_came_up_asks_for_everything() -> None:
 
 
 @in_fake_time
+async def test_an_account_whose_key_is_good_at_last_is_compared_before_its_stream_is_up() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")))
+    stage.exchanges.clear()
+    await stage.sweep()
+    assert stage.verdict(one) is UNVERIFIED
+    async with serving(stage):
+        await asyncio.sleep(20)
+        assert (stage.shelf.lists, stage.shelf.queries) == ([], [])
+        stage.exchanges[ACCOUNT] = stage.shelf
+        await asyncio.sleep(60)
+    assert stage.verdict(one) is IN_SYNC
+
+
+@in_fake_time
 async def test_a_sweep_that_reads_the_account_next_is_what_a_stream_asks_for() -> None:
     stage = Compares()
     await stage.record(position(component("1")))
