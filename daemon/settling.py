@@ -176,16 +176,29 @@ class Settlement:
             for position_id, sync in judgement.positions.items()
             if (at := sync.verified_at) is not None
         ]
-        if not (verdicts or deviating or in_order):
+        ended = [*in_order, *self._outmoded(usable)]
+        if not (verdicts or deviating or ended):
             return
-        rows = await self._positions.write_verdicts(
-            verdicts, deviating, in_order, self._timing.now()
-        )
-        for bucket in in_order:
+        rows = await self._positions.write_verdicts(verdicts, deviating, ended, self._timing.now())
+        for bucket in ended:
             self._portfolio.deviations.pop(bucket, None)
         for row in rows:
             if self._portfolio.holders((_place(row.bucket),)):
                 self._portfolio.deviations[row.bucket] = row
+
+    def _outmoded(self, usable: Mapping[SymbolKey, Reading]) -> list[BucketKey]:
+        """Open deviations of rows that a switch of the position mode did away with.
+
+        The legs are compared in the other mode's rows from then on; nobody would ever end these.
+        """
+        return [
+            bucket
+            for bucket in self._portfolio.deviations
+            if (reading := usable.get(_place(bucket))) is not None
+            and reading.failure is None
+            and reading.holdings
+            and (bucket.position_idx == 0) is any(row.position_idx for row in reading.holdings)
+        ]
 
     def _show(self, judgement: Judgement) -> None:
         turned: set[PositionId] = set()

@@ -62,6 +62,19 @@ async def test_a_deviation_leaves_memory_when_its_bucket_is_in_order_again() -> 
 
 
 @in_fake_time
+async def test_a_deviation_ends_with_its_row_when_the_position_mode_is_switched() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    stage.hold(BTC, "0.4")
+    await stage.sweep()
+    assert set(stage.portfolio.deviations) == {BUCKET}
+    stage.shelf.sides[BTC] = 1
+    await stage.sweep()
+    assert set(stage.portfolio.deviations) == {symbol_key(BTC).bucket(1)}
+    assert stage.archive.written[-1].cleared == [BUCKET]
+
+
+@in_fake_time
 async def test_what_is_in_order_is_told_with_the_time_before_it_was_read() -> None:
     stage = Compares()
     await stage.record(position(component("1")))
