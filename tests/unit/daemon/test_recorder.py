@@ -92,6 +92,21 @@ async def test_an_open_deviation_is_kept_and_not_absorbed() -> None:
     assert house.archive.beside == {BUCKET: 0}
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+@in_fake_time
+async def test_a_deviation_of_one_side_of_a_hedge_is_not_one_of_the_other(is_read: bool) -> None:
+    house, shelf = opened()
+    house.tracker.put(house.write(component("1", of="first"), name="first"))
+    shelf.sizes[BTC], shelf.sides[BTC] = Decimal(3), 1
+    shelf.short_sides[BTC] = Decimal(5)
+    await house.reconciler.reconcile_all_positions()
+    assert set(house.portfolio.deviations) == {symbol_key(BTC).bucket(1)}
+    if not is_read:
+        house.portfolio.readings.clear()
+    await house.recorder.record(ALICE, asked(leg("2", SHORT)))
+    assert house.archive.beside == {symbol_key(BTC).bucket(2): -3}
+
+
 @in_fake_time
 async def test_a_flag_from_before_stands_for_a_deviation_that_was_not_read_yet() -> None:
     house, shelf = opened()
