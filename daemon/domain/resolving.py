@@ -3,12 +3,16 @@
 An action changes records, never anything on Bybit. It is computed from rows read just now, it
 touches only the buckets of the legs that it is asked for, and it is refused wherever the outcome
 would still deviate: for every touched bucket, the compare of the changed records is in order.
+
+With one exception. Where more is gone than one leg had open, as after the liquidation of a bucket
+that several positions share, no single leg's change can explain it all. There a leg of which
+nothing is left can be marked closed, and what the others still lack stays a deviation of theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -52,7 +56,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What one resolve action changes, computed from `actual` (signed, read just now)."""
+    """What one resolve action changes, computed from `actual` (signed, read just now).
+
+    `lacking` are the buckets that go on deviating: what is expected there beyond the actual.
+    """
 
     position_id: PositionId
     account_id: AccountId
@@ -62,6 +69,7 @@ class Resolution:
     opens: Mapping[ComponentId, Change]
     unassigned: Mapping[BucketKey, Change]
     actual: Mapping[BucketKey, Decimal]
+    lacking: Mapping[BucketKey, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,7 @@ class _Bucket:
 class _Outcome:
     opens: Mapping[ComponentId, Change]
     unassigned: Mapping[BucketKey, Change]
+    lacking: Mapping[BucketKey, Decimal] = field(default_factory=dict)
 
 
 def resolve(
@@ -150,6 +159,7 @@ def resolve(
         {leg: change for outcome in outcomes for leg, change in outcome.opens.items()},
         {key: change for outcome in outcomes for key, change in outcome.unassigned.items()},
         {bucket.key: bucket.actual for bucket in found},
+        {key: lack for outcome in outcomes for key, lack in outcome.lacking.items()},
     )
 
 
@@ -298,17 +308,17 @@ def _mark_closed(bucket: _Bucket) -> _Outcome:
     left = bucket.actual - beside
     # In spot what is left of a sold leg may be as little as the fee that its purchase cost.
     crumbs = bucket.tolerance * (bucket.tracked - bucket.others) if bucket.is_spot else ZERO
-    gone = {leg.id: Change(leg.open, ZERO) for leg in bucket.legs}
-    if left <= crumbs and bucket.is_settled_by(beside):
-        return _Outcome(gone, {})
-    released = _released(bucket)
-    if released is None:
+    if any(leg.side.sign * left > crumbs for leg in bucket.legs):
         raise Conflict(
             "not-gone",
             f"{bucket.names}: Bybit still holds {bucket.actual:+f}; without this leg "
             f"{beside:+f} would be recorded.",
         )
-    return _Outcome(gone, released)
+    gone = {leg.id: Change(leg.open, ZERO) for leg in bucket.legs}
+    if bucket.is_settled_by(beside):
+        return _Outcome(gone, {})
+    released = _released(bucket)
+    return _Outcome(gone, {}, {bucket.key: -left}) if released is None else _Outcome(gone, released)
 
 
 def _released(bucket: _Bucket) -> Mapping[BucketKey, Change] | None:

@@ -203,11 +203,34 @@ def test_where_the_bucket_turned_past_a_leg_what_is_there_is_the_traders(
     assert found.unassigned == {symbol_key().bucket(0): changed(had, becomes)}
 
 
-def test_a_leg_that_was_turned_past_is_not_gone_where_others_lack_something_too() -> None:
-    other = position(component("1", of="other"), name="other")
-    for action, code in ((MARK_CLOSED, "not-gone"), (REBASE, "cannot-rebase")):
-        error = refusal(action, position(component("1")), holding("-0.8"), others=(other,))
-        assert error.code == code
+@pytest.mark.parametrize(("held", "lacking"), [("0", "1"), ("0.4", "0.6"), ("-0.8", "1.8")])
+def test_a_leg_is_gone_though_its_neighbour_lacks_something_too(held: str, lacking: str) -> None:
+    leg, other = component("1"), position(component("1", of="other"), name="other")
+    found = resolved(MARK_CLOSED, position(leg), holding(held), others=(other,))
+    assert (found.opens, found.unassigned) == ({leg.id: changed("1", "0")}, {})
+    assert found.lacking == {symbol_key().bucket(0): Decimal(lacking)}
+    assert refusal(REBASE, position(leg), holding(held), others=(other,)).code == "cannot-rebase"
+
+
+def test_of_a_short_that_is_gone_with_its_neighbour_the_lack_is_negative() -> None:
+    other = position(component("2", of="other", side=SHORT), name="other")
+    found = resolved(
+        MARK_CLOSED, position(component("1", side=SHORT)), holding("0"), others=(other,)
+    )
+    assert found.lacking == {symbol_key().bucket(0): Decimal(-2)}
+
+
+def test_where_a_leg_explains_it_all_nothing_is_lacking() -> None:
+    other = position(component("2", of="other"), name="other")
+    found = resolved(MARK_CLOSED, position(component("1")), holding("2"), others=(other,))
+    assert found.lacking == {}
+
+
+def test_of_a_coin_that_two_positions_lost_each_leg_can_be_marked_closed() -> None:
+    leg, other = spot_leg("3"), position(spot_leg("2", of="other"), name="other")
+    found = resolved(MARK_CLOSED, position(leg), balance("0.001"), others=(other,))
+    assert found.opens == {leg.id: changed("3", "0")}
+    assert list(found.lacking.values()) == [Decimal("1.999")]
 
 
 def test_a_closed_position_beside_it_claims_nothing() -> None:
