@@ -343,9 +343,6 @@ class CloseRun:
             dust=dust or {},
             now=now,
         )
-        if dust:
-            # Before the position leaves memory: what is left of it must not look like a surplus.
-            self._c.portfolio.unassigned = await self._c.positions.unassigned()
         _log.info("close ended", close=str(self._request.id), state=new.value, code=code)
         await self._tell_end(
             replace(self._request, state=new, code=code, detail=detail, legs=legs, ended_at=now)
@@ -354,7 +351,12 @@ class CloseRun:
     async def _tell_end(self, ended: CloseRequest) -> None:
         # Read first: while this fails the request counts as open here, and is looked at again.
         position = await self._c.positions.load(self._position.id)
+        unassigned = await self._c.positions.unassigned()
         self._request = ended
+        if ended.state is RequestState.DONE:
+            # In one step with the position: in between, dust would count twice or look like more
+            # than is recorded.
+            self._c.portfolio.note_unassigned(unassigned, self._symbols())
         self._c.ended(ended, position)
 
     # --- small change -----------------------------------------------------------------------

@@ -124,7 +124,7 @@ class Recorder:
         unassigned = dict(one for one in found if one is not None)
         stored, is_new = await self._positions.record(position, unassigned)
         if is_new:
-            self._portfolio.unassigned = await self._positions.unassigned()
+            self._portfolio.note_unassigned(await self._positions.unassigned(), {*places})
             for place, reading in readings.items():
                 self._reconciler.keep(place, reading.holdings)
         return stored, is_new

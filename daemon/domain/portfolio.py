@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -75,6 +75,20 @@ class Portfolio:
             self._release(old, _held_by(old) - _held_by(position))
         self.syncs.setdefault(position.id, NOT_COMPARED)
         return True
+
+    def note_unassigned(
+        self, recorded: Mapping[BucketKey, Decimal], symbols: Set[SymbolKey]
+    ) -> None:
+        """Take over what is unassigned in these symbols, whose locks the caller has.
+
+        In others somebody else may have changed it since `recorded` was read.
+        """
+
+        def is_theirs(bucket: BucketKey) -> bool:
+            return SymbolKey(bucket.account_id, bucket.category, bucket.symbol) in symbols
+
+        others = {b: size for b, size in self.unassigned.items() if not is_theirs(b)}
+        self.unassigned = others | {b: size for b, size in recorded.items() if is_theirs(b)}
 
     def drop(self, position_id: PositionId) -> Position | None:
         """Forget the position, and what is known of symbols that nobody holds any more.

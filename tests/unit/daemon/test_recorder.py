@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from positiond.daemon.domain.errors import Conflict, ExchangeUnreachable, Invali
 from positiond.daemon.domain.events import FillSeen
 from positiond.daemon.domain.model import (
     AccountId,
+    BucketKey,
     Category,
     NewComponent,
     NewPosition,
@@ -90,6 +92,25 @@ async def test_an_open_deviation_is_kept_and_not_absorbed() -> None:
     await house.reconciler.reconcile_all_positions()
     await house.recorder.record(ALICE, asked(leg("1")))
     assert house.archive.beside == {BUCKET: 0}
+
+
+@in_fake_time
+async def test_two_recordings_at_once_each_leave_their_own_unassigned_part() -> None:
+    house, shelf = opened()
+    shelf.sizes |= {BTC: Decimal(3), ETH: Decimal(5)}
+    unassigned, pauses = house.archive.unassigned, [1.0, 0.0]
+
+    async def late() -> Mapping[BucketKey, Decimal]:
+        found = await unassigned()
+        await asyncio.sleep(pauses.pop(0))
+        return found
+
+    house.archive.unassigned = late  # type: ignore[method-assign] # a pool's answers overtake
+    async with asyncio.TaskGroup() as group:
+        group.create_task(house.recorder.record(ALICE, asked(leg("1"))))
+        await asyncio.sleep(0.5)
+        group.create_task(house.recorder.record(ALICE, asked(leg("1", symbol=ETH), name="eth")))
+    assert house.portfolio.unassigned == {BUCKET: 2, symbol_key(ETH).bucket(0): 4}
 
 
 @pytest.mark.parametrize("is_read", [True, False])
