@@ -9,15 +9,15 @@ from typing import Any, Final
 
 from tests.e2e.exchange import sdk
 from tests.e2e.scenarios import contracts as c
-from tests.e2e.scenarios.contracts import Leg, plain
+from tests.e2e.scenarios.contracts import Leg
 from tests.e2e.scenarios.stage import Stage, Told
 from tests.e2e.scenarios.table import Row, Story
 from tests.e2e.world import eventually
 
 # Funding is paid to everybody who holds the symbol: these are held by one row each.
-_FUNDED: Final = Leg("linear", "AVAXUSDT", "Buy", "30")
+_FUNDED: Final = Leg("linear", "FILUSDT", "Buy", "30")
 _FUNDED_INVERSE: Final = Leg("inverse", "XRPUSD", "Sell", "500")
-_FUNDED_HEDGE: Final = Leg("linear", "LINKUSDT", "Buy", "40", 1)
+_FUNDED_HEDGE: Final = Leg("linear", "INJUSDT", "Buy", "40", 1)
 _SETTLED: Final = Leg("linear", "ETHPERP", "Buy", "2")
 _RATE: Final = "0.0004"
 
@@ -234,7 +234,11 @@ def rows() -> list[Row]:
         ),
         (c.USDT_LONG, "we close one of two in pieces, each told twice", own_close_in_pieces),
         (c.USDT_LONG, "the trader trades other symbols", other_symbols),
-        (c.USDT_LONG, "a trade and its undoing are told twice and late", duplicated_and_late_pushes),
+        (
+            c.USDT_LONG,
+            "a trade and its undoing are told twice and late",
+            duplicated_and_late_pushes,
+        ),
         (c.USDT_LONG, "another symbol switches its mode", another_symbol_switches_mode),
     ]
     return [Row(one.label, one.mode, happened, story) for one, happened, story in stories]

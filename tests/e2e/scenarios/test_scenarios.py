@@ -14,11 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.scenarios import rows_changed, rows_ends, rows_quiet, rows_spot
+from tests.e2e.scenarios import (
+    rows_changed,
+    rows_ends,
+    rows_quiet,
+    rows_reads,
+    rows_resolved,
+    rows_shared,
+    rows_spot,
+)
 from tests.e2e.scenarios.table import Outcome, Row, play
 from tests.fixtures_store import PostgresServer
 
-ROWS = [row for part in (rows_changed, rows_ends, rows_quiet, rows_spot) for row in part.rows()]
+PARTS = (rows_changed, rows_ends, rows_quiet, rows_reads, rows_resolved, rows_shared, rows_spot)
+ROWS = [row for part in PARTS for row in part.rows()]
 NAMES = [row.name for row in ROWS]
 
 pytestmark = pytest.mark.timeout(300)
