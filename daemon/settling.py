@@ -112,7 +112,8 @@ class Settlement:
             self.reads.accept(begun)
             busy = self._locks.busy - usable.keys()
             judgement = self._judge(account_id, usable, frozenset(usable), busy)
-            await self._conclude(judgement, usable, {}, begun.at)
+            read_at = min((r.read_at for r in usable.values()), default=begun.at)
+            await self._conclude(judgement, usable, {}, read_at)
 
     def _lock(self, account_id: AccountId) -> asyncio.Lock:
         return self._at_work.setdefault(account_id, asyncio.Lock())

@@ -171,6 +171,18 @@ async def test_readings_taken_under_the_lock_settle_at_once() -> None:
 
 
 @in_fake_time
+async def test_what_is_settled_at_once_was_in_order_when_it_was_read() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    symbol, read_at = symbol_key(BTC), now()
+    readings = {symbol: Reading((stage.shelf.row(BTC),), read_at)}
+    # What was filled since is of what makes it deviate from now on.
+    await asyncio.sleep(8)
+    await stage.reconciler.settle_now(readings, readings)
+    assert stage.causes.in_order == {BUCKET: read_at}
+
+
+@in_fake_time
 async def test_a_sweep_begun_before_readings_were_settled_does_not_put_them_back() -> None:
     stage = Compares()
     one = await stage.record(position(component("1")))
