@@ -62,6 +62,25 @@ async def test_one_side_of_a_hedge_in_a_list_says_nothing_of_the_other() -> None
     assert stage.verdict(short) is Verdict.IN_SYNC
 
 
+@in_fake_time
+async def test_a_list_that_falls_behind_what_was_read_is_not_believed() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")), held=False)
+    old = replace(stage.hold(BTC, "3"), seq=4)
+    stage.hold(BTC, "1")
+    stage.shelf.seqs[BTC] = 5
+    await stage.sweep()
+    assert stage.verdict(one) is Verdict.IN_SYNC
+    asked = len(stage.shelf.queries)
+
+    async def holdings(category: Category, *, settle_coin: str) -> list[Holding]:
+        return [replace(old, read_at=now())]
+
+    stage.shelf.holdings = holdings  # type: ignore[method-assign]  # a list out of a cache
+    await stage.sweep()
+    assert (stage.verdict(one), len(stage.shelf.queries)) == (Verdict.IN_SYNC, asked + 1)
+
+
 class Elsewhere(Venue):
     """A venue whose clock is an hour ahead of this machine's."""
 
