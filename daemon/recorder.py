@@ -70,6 +70,9 @@ class Recorder:
     async def record(self, user_id: UserId, position: NewPosition) -> tuple[PositionView, bool]:
         """Store it once; the same external id again gives the first one and False."""
         state = await self._account(user_id, position.account_id)
+        first = await self._first(position)
+        if first is not None:
+            return await self._view(user_id, first.id), False
         instruments = await self._instruments(state, position)
         check_legs(position, instruments)
         if position.account_id not in self._exchanges:
@@ -85,10 +88,23 @@ class Recorder:
         if is_new:
             for place in legs:
                 self._reconciler.recheck(place)
-        view = await self._board.view(user_id, stored.id)
+        return await self._view(user_id, stored.id), is_new
+
+    async def _first(self, position: NewPosition) -> Position | None:
+        """Who asks again wants the answer that was lost.
+
+        It needs nothing of Bybit, and is given where the symbol has ended, is being closed or
+        cannot be read meanwhile.
+        """
+        if position.external_id is None:
+            return None
+        return await self._positions.recorded_as(position.account_id, position.external_id)
+
+    async def _view(self, user_id: UserId, position_id: PositionId) -> PositionView:
+        view = await self._board.view(user_id, position_id)
         if view is None:
             raise NotFound("unknown-position", "The position was removed meanwhile.")
-        return view, is_new
+        return view
 
     async def _instruments(
         self, state: AccountState, position: NewPosition

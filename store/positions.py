@@ -73,6 +73,10 @@ class Positions:
             found = rows.positions(await connection.fetch(SQL["position"], position_id))
             return found[0], is_new
 
+    async def recorded_as(self, account_id: AccountId, external_id: str) -> Position | None:
+        found = await self._database.fetch(SQL["position_by_external_id"], account_id, external_id)
+        return await self.load(PositionId(found[0]["id"])) if found else None
+
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
         """Conflict `coin-unknown` while a spot component of the account may be in any coin."""
         # Both reads from one snapshot: a fill or a resolve action between them would be counted

@@ -61,7 +61,10 @@ async def test_the_same_external_id_gives_the_first_position_even_at_once(store:
     answers = await asyncio.gather(*(store.positions.record(new, {}) for _ in range(20)))
     assert len({position.id for position, _ in answers}) == 1
     assert sum(is_new for _, is_new in answers) == 1
+    assert await store.positions.recorded_as(account.id, "ext-1") == answers[0][0]
+    assert await store.positions.recorded_as(account.id, "ext-2") is None
     other = await add_account(store, "bob")
+    assert await store.positions.recorded_as(other.id, "ext-1") is None
     _, is_new = await store.positions.record(replace(new, account_id=other.id), {})
     assert is_new
 

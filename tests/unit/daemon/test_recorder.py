@@ -149,6 +149,17 @@ async def test_the_same_external_id_gives_the_first_one_and_changes_nothing() ->
     assert house.archive.beside == {BUCKET: 0}
 
 
+@in_fake_time
+async def test_the_first_one_is_told_again_though_bybit_could_not_be_asked_any_more() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC] = Decimal(1)
+    first, _ = await house.recorder.record(ALICE, asked(external_id="x-1"))
+    house.exchanges.clear()
+    async with house.locks.held([symbol_key(BTC)]):
+        second, is_new = await house.recorder.record(ALICE, asked(external_id="x-1"))
+    assert (second.position.id, is_new) == (first.position.id, False)
+
+
 @pytest.mark.parametrize(("user", "where"), [(BOB, ACCOUNT), (ALICE, OTHER_ACCOUNT)])
 @in_fake_time
 async def test_a_foreign_account_is_an_unknown_one(user: UserId, where: AccountId) -> None:
