@@ -23,6 +23,7 @@ from .domain.model import (
     NewComponent,
     NewPosition,
     Position,
+    PositionId,
     Side,
     UserId,
 )
