@@ -177,6 +177,11 @@ class PositionReconciler:
         self._unread.add(account_id)
         self._wake.set()
 
+    def doubt(self, why: str) -> None:
+        """Nothing can be relied on any more, for this reason; the flags stay as they are."""
+        for account_id in self._portfolio.account_ids():
+            self._doubts.cast(self._portfolio.symbols(account_id), why)
+
     def keep(self, symbol: SymbolKey, holdings: Sequence[Holding]) -> None:
         """What somebody else has read just now, with the symbol locked, for the next compare."""
         self._portfolio.readings[symbol] = Reading(tuple(holdings), self._timing.now())
