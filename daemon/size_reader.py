@@ -175,9 +175,10 @@ class SizeReader:
 
     def _is_delivered(self, symbol: SymbolKey) -> bool:
         """An expired contract leaves Bybit's lists for good: no row is then as good as flat."""
-        return symbol.category is not Category.SPOT and self._catalogue.is_delivered(
-            self._key(symbol)
-        )
+        # An account may be removed while it is read, once nothing of it is open.
+        if symbol.category is Category.SPOT or symbol.account_id not in self._portfolio.accounts:
+            return False
+        return self._catalogue.is_delivered(self._key(symbol))
 
     def _flat(self, symbol: SymbolKey) -> Holding:
         now = self._timing.now()
