@@ -30,6 +30,7 @@ from .domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Component,
     Environment,
     Instrument,
     Position,
@@ -97,6 +98,8 @@ class Tracker:
         self._removed: dict[UserId, set[PositionId]] = {}
         # What was put since the current reload began.
         self._touched: set[PositionId] = set()
+        # What the last look read, and the components that were shown after it.
+        self._read: dict[PositionId, tuple[Position, tuple[Component, ...]]] = {}
         self.loaded = asyncio.Event()
 
     # --- sinks of the streams: plain calls, nothing here waits -------------------------------
@@ -174,8 +177,13 @@ class Tracker:
         for request in last:
             self._portfolio.last_closes.setdefault(request.position_id, request)
         for position in recorded:
-            if position.id not in self._touched:
+            if position.id not in self._touched and not self._is_as_read(position):
                 self._put(position)
+        self._read = {
+            position.id: (position, self._portfolio.positions[position.id].components)
+            for position in recorded
+            if position.id in self._portfolio.positions and position.id not in self._touched
+        }
         for gone in known - {p.id for p in recorded} - self._touched:
             # What was expected of its buckets is another sum now: its neighbours are compared.
             moved |= self._drop(gone)
@@ -183,6 +191,14 @@ class Tracker:
         fresh = [p for p in fresh if p.id not in self._touched]
         positions = self._portfolio.positions
         return fresh + [positions[holder] for holder in moved if holder in positions]
+
+    def _is_as_read(self, position: Position) -> bool:
+        """Neither the row nor what we made of it has changed: most of them, with every look."""
+        shown = self._portfolio.positions.get(position.id)
+        if shown is None or position.id not in self._read:
+            return False
+        read, components = self._read[position.id]
+        return read is position and shown.components is components
 
     def _note_unassigned(self, unassigned: Mapping[BucketKey, Decimal]) -> set[PositionId]:
         """Who holds a bucket where it changed: judged by the old quantity until compared again."""

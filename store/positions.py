@@ -29,6 +29,7 @@ from ..daemon.domain.records import (
 from ..daemon.domain.resolving import Resolution
 from . import deviations, rows
 from .journal import Event, note
+from .open_rows import OpenRows
 from .pool import Connection, Database
 from .refusals import explained
 from .resolving import resolve
@@ -40,9 +41,10 @@ class Positions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._open = OpenRows()
 
     async def load_open(self) -> list[Position]:
-        return rows.positions(await self._database.fetch(SQL["open_positions"]))
+        return await self._open.positions(await self._database.fetch(SQL["open_positions"]))
 
     async def load(self, position_id: PositionId) -> Position | None:
         found = rows.positions(await self._database.fetch(SQL["position"], position_id))
