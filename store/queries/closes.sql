@@ -49,11 +49,12 @@ VALUES ($1, $2, 'ACCEPTED', $3, $4)
 RETURNING id;
 
 -- name: insert_legs
--- Freeze what each component has open at acceptance.
+-- Freeze what each component has open at acceptance. One with nothing open takes no part: its
+-- bucket may be the trader's, or gone, and must not stand in the way of the others.
 INSERT INTO close_legs (close_id, component_id, open_at_acceptance)
 SELECT $1, id, expected_quantity - closed_quantity
 FROM position_components
-WHERE position_id = $2;
+WHERE position_id = $2 AND expected_quantity > closed_quantity;
 
 -- name: mark_closing
 -- The position of an accepted close.
