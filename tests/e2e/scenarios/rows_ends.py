@@ -48,7 +48,7 @@ async def ended(stage: Stage, leg: Leg, price: Decimal, cause: tuple[str, str, s
 
 
 async def ended_for_two(stage: Stage) -> None:
-    """Two positions in one contract: both lose it, and both say why."""
+    """Two positions in one contract: both lose it and say why, and both can be closed out."""
     leg = Leg("linear", _HELD_BY_TWO, "Buy", "0.5")
     other = Leg("linear", _HELD_BY_TWO, "Buy", "0.3")
     first, second = await stage.record("first", leg), await stage.record("second", other)
@@ -60,6 +60,13 @@ async def ended_for_two(stage: Stage) -> None:
     await stage.until(second, lambda p: p["is_altered"], "the second is Altered")
     for one in (first, second):
         await stage.explained(one, leg, "0", "delivery", "delivered", "0.8 ETH")
+    # Nobody can trade it back: one is marked closed while the other still lacks its own.
+    for one in (first, second):
+        status, answer = await stage.resolve(one, "mark_closed")
+        assert (status, answer.get("status")) == (200, "CLOSED"), answer
+    shown = await stage.detail(second)
+    assert not shown["is_altered"], shown
+    assert all(row["ended_at"] for row in shown["deviations"]), shown["deviations"]
 
 
 def rows() -> list[Row]:

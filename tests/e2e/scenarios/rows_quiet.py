@@ -17,7 +17,7 @@ from tests.e2e.world import eventually
 # Funding is paid to everybody who holds the symbol: these are held by one row each.
 _FUNDED: Final = Leg("linear", "FILUSDT", "Buy", "30")
 _FUNDED_INVERSE: Final = Leg("inverse", "XRPUSD", "Sell", "500")
-_FUNDED_HEDGE: Final = Leg("linear", "INJUSDT", "Buy", "40", 1)
+_FUNDED_HEDGE: Final = Leg("linear", "AAVEUSDT", "Buy", "40", 1)
 _SETTLED: Final = Leg("linear", "ETHPERP", "Buy", "2")
 _RATE: Final = "0.0004"
 
@@ -158,6 +158,23 @@ async def own_close_in_pieces(stage: Stage) -> None:
         await stage.compared(beside)
 
 
+async def own_close_held_up(stage: Stage) -> None:
+    """Sold, and not known to be sold for longer than a compare waits after a change of size."""
+    leg = c.USDT_LONG.leg
+    closing = await stage.recorded(leg, name="closing")
+    beside = await stage.recorded(Leg("linear", "BTCUSDT", "Buy", "0.2"), name="beside")
+    async with (
+        stage.nothing_shown(beside),
+        stage.fault("hang", where="/v5/order/create", when="after", ms=20_000) as hung,
+        stage.fault("frame_drop", where="order*"),
+    ):
+        await _closed(stage, closing)
+        stage.venue("cut")
+        await stage.compared(beside)
+        assert stage.fired(hung) == 1
+    assert "altered" not in "".join(stage.watch.verdicts[closing]), stage.watch.verdicts[closing]
+
+
 async def other_symbols(stage: Stage) -> None:
     """What the trader does elsewhere on the account is his own."""
     position_id = await stage.recorded(c.USDT_LONG.leg)
@@ -233,6 +250,7 @@ def rows() -> list[Row]:
             ),
         ),
         (c.USDT_LONG, "we close one of two in pieces, each told twice", own_close_in_pieces),
+        (c.USDT_LONG, "we close one of two, and the answer hangs", own_close_held_up),
         (c.USDT_LONG, "the trader trades other symbols", other_symbols),
         (
             c.USDT_LONG,
