@@ -112,7 +112,7 @@ class Acting:
             record.say(f"{said}: refused, {refused.message}")
             return
         order = done["order"]
-        record.by_hand(order, MARKETS[what.market].category)
+        record.by_hand(done, MARKETS[what.market].category)
         record.say(f"{said}: {order['cumExecQty']}")
 
     async def _trouble(self, trouble: Trouble, record: RunRecord | None) -> None:

@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tests.chaos.journal import Row
+from tests.chaos.markets import place_of
 
 ZERO = Decimal(0)
+SPOT = "spot"
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What the venue nets together."""
+    """What the venue nets together; `place` is a contract, or on spot a coin."""
 
     category: str
-    symbol: str
+    place: str
     idx: int
+
+    @property
+    def is_spot(self) -> bool:
+        return self.category == SPOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +67,37 @@ def read_books(state: Row) -> Books:
     """From what `/_paper/state` says of one account."""
     changes: dict[Bucket, list[Change]] = defaultdict(list)
     for row in state["executions"]:
-        amount = Decimal(row["qty"]) * (1 if row["side"] == "Buy" else -1)
-        changes[_bucket(row)].append(Change(row["serial"], row["exec_ms"], amount, row["order_id"]))
+        bucket = bucket_of(row["category"], row["symbol"], row["idx"])
+        amount = moved(bucket, row["side"], row["qty"], row["fee"], row["fee_coin"])
+        changes[bucket].append(Change(row["serial"], row["exec_ms"], amount, row["order_id"]))
     return Books(
         tuple(sorted((_sent(row) for row in state["orders"]), key=lambda order: order.serial)),
         {b: tuple(sorted(rows, key=lambda c: c.serial)) for b, rows in changes.items()},
-        {
-            _bucket(row): Decimal(row["size"]) * (-1 if row["side"] == "Sell" else 1)
-            for row in state["positions"]
-        },
+        {**_sizes(state), **_coins(state)},
     )
 
 
-def _bucket(row: Row) -> Bucket:
-    return Bucket(row["category"], row["symbol"], row["idx"])
+def bucket_of(category: str, symbol: str, idx: int) -> Bucket:
+    return Bucket(category, place_of(category, symbol), idx)
+
+
+def moved(bucket: Bucket, side: str, qty: str, fee: str, fee_coin: str) -> Decimal:
+    """What a fill did to its bucket; who buys a coin pays the fee in it."""
+    amount = Decimal(qty) if side == "Buy" else -Decimal(qty)
+    return amount - Decimal(fee) if bucket.is_spot and fee_coin == bucket.place else amount
+
+
+def _sizes(state: Row) -> dict[Bucket, Decimal]:
+    return {
+        bucket_of(row["category"], row["symbol"], row["idx"]): Decimal(row["size"])
+        * (-1 if row["side"] == "Sell" else 1)
+        for row in state["positions"]
+    }
+
+
+def _coins(state: Row) -> dict[Bucket, Decimal]:
+    """Wallets, of which only those matter that something was traded in."""
+    return {Bucket(SPOT, row["coin"], 0): Decimal(row["balance"]) for row in state["wallets"]}
 
 
 def _sent(row: Row) -> Sent:
@@ -82,7 +105,7 @@ def _sent(row: Row) -> Sent:
         serial=row["serial"],
         order_id=row["order_id"],
         link_id=row["link_id"],
-        bucket=_bucket(row),
+        bucket=bucket_of(row["category"], row["symbol"], row["idx"]),
         side=row["side"],
         kind=row["order_type"],
         quantity=Decimal(row["qty"]),

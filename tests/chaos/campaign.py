@@ -105,8 +105,10 @@ class Campaign:
             f"batch {seed}: {size} runs, {outcome.kills} kills, {outcome.seconds:.0f} s, {said}",
             flush=True,
         )
-        for record, violation in outcome.violations:
-            print(f"  run {record.plan.number}: {str(violation)[:600]}")
+        rules = Counter(violation.rule for _, violation in outcome.violations)
+        for rule, count in rules.most_common():
+            record, first = next(v for v in outcome.violations if v[1].rule == rule)
+            print(f"  {count} x {rule}, as in run {record.plan.number}: {first.detail[:300]}")
         if outcome.violations:
             print(f"  again: {_again(seed, size)}\n  journal: {self._journal(outcome)}", flush=True)
 

@@ -53,9 +53,14 @@ class RunRecord:
     def say(self, text: str) -> None:
         self.lines.append((now_ms(), text))
 
-    def by_hand(self, order: Row, category: str) -> None:
-        """An order of the trader's own."""
-        self.hand_orders[order["orderId"]] = {**order, "category": category}
+    def by_hand(self, done: Row, category: str) -> None:
+        """A trade of the trader's own, as the exchange answered it."""
+        order = done["order"]
+        self.hand_orders[order["orderId"]] = {
+            **order,
+            "category": category,
+            "executions": done["executions"],
+        }
 
     @property
     def close_ids(self) -> list[str]:

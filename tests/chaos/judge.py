@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from tests.chaos.books import ZERO, Sent
+from tests.chaos.books import ZERO, Bucket, Sent, bucket_of, moved
 from tests.chaos.journal import Row, RunRecord
 from tests.chaos.truth import UNSEEN_MS, Leg, Truth, created_ms, ended_ms
 
@@ -72,7 +72,8 @@ def _orders(truth: Truth) -> Iterator[Violation]:
         if order.order_id in truth.record.hand_orders:
             continue
         by_link[order.link_id].append(order)
-        if not order.reduce_only or order.kind != "Market" or order.close_on_trigger:
+        only_reduces = order.reduce_only or order.bucket.is_spot
+        if not only_reduces or order.kind != "Market" or order.close_on_trigger:
             yield Violation("not a reduce-only market order", f"{order}")
         claim = truth.claims.get(order.link_id)
         leg = truth.legs.get(claim[1]) if claim else None
@@ -97,14 +98,13 @@ def _shares(truth: Truth) -> Iterator[Violation]:
 
 def _balances(truth: Truth) -> Iterator[Violation]:
     """End = start + the trader's trades − our fills, by what each of them is known to have done."""
-    hand: dict[tuple[str, str, int], Decimal] = defaultdict(Decimal)
-    for row in truth.record.hand_orders.values():
-        sign = 1 if row["side"] == "Buy" else -1
-        hand[row["category"], row["symbol"], row["positionIdx"]] += sign * Decimal(
-            row["cumExecQty"]
-        )
-    buckets = {*truth.books.changes, *truth.books.sizes}
-    for bucket in buckets:
+    hand: dict[Bucket, Decimal] = defaultdict(Decimal)
+    for order in truth.record.hand_orders.values():
+        bucket = bucket_of(order["category"], order["symbol"], order["positionIdx"])
+        for row in order["executions"]:
+            fill = row["execQty"], row["execFee"], row["feeCurrency"]
+            hand[bucket] += moved(bucket, row["side"], *fill)
+    for bucket in {*truth.books.changes, *(b for b in truth.books.sizes if not b.is_spot)}:
         ours = sum(
             (
                 leg.sign * truth.filled(leg.component_id)
@@ -113,7 +113,7 @@ def _balances(truth: Truth) -> Iterator[Violation]:
             ),
             ZERO,
         )
-        wanted = hand[bucket.category, bucket.symbol, bucket.idx] - ours
+        wanted = truth.at_first(bucket) + hand[bucket] - ours
         size = truth.books.sizes.get(bucket, ZERO)
         if size != wanted:
             yield Violation("the sum is wrong", f"{bucket}: {size} where {wanted} is left")
@@ -121,7 +121,7 @@ def _balances(truth: Truth) -> Iterator[Violation]:
 
 def _flips(truth: Truth) -> Iterator[Violation]:
     for bucket, changes in truth.books.changes.items():
-        size = ZERO
+        size = truth.at_first(bucket)
         for change in changes:
             after = size + change.amount
             if truth.is_ours(change) and (abs(after) > abs(size) or after * size < 0):

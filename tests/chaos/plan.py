@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tests.chaos.markets import MARKETS, Contract, Market
+from tests.chaos.markets import MARKETS, OFFERED, Contract, Market
 from tests.chaos.troubles import ACCOUNT_TROUBLES, VENUE_TROUBLES, Trouble
 
 # Seconds within which everything is asked and everything goes wrong.
@@ -94,7 +94,7 @@ class BatchPlan:
     runs: tuple[RunPlan, ...]
 
 
-def plan_batch(seed: int, runs: int, markets: Sequence[str] = tuple(MARKETS)) -> BatchPlan:
+def plan_batch(seed: int, runs: int, markets: Sequence[str] = OFFERED) -> BatchPlan:
     """A run is the same in a batch of any size."""
     rng = random.Random(f"batch/{seed}")
     kills = tuple(

@@ -49,9 +49,12 @@ class Daemon:
         self.kills = 0
 
     async def start(self) -> None:
-        self._process = await self._life.enter_async_context(
-            serving(self._world.environ, self._log)
-        )
+        try:
+            self._process = await self._life.enter_async_context(
+                serving(self._world.environ, self._log)
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.last_words(3)}") from error
 
     async def ready(self) -> None:
         assert self._process is not None
@@ -180,7 +183,7 @@ def _bought(record: RunRecord, world: World, holding: Holding) -> Decimal:
     )
     order = done["order"]
     assert Decimal(order["cumExecQty"]) == holding.quantity, order
-    record.by_hand(order, MARKETS[holding.market].category)
+    record.by_hand(done, MARKETS[holding.market].category)
     return Decimal(order["avgPrice"])
 
 

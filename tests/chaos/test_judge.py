@@ -41,7 +41,7 @@ class Scene:
             for name, quantity in (("first", "3"), ("second", "2"))
         ]
         self.record = RunRecord(plan, account(), paper, self.positions, START)
-        self.record.books = {"orders": [], "executions": [], "positions": []}
+        self.record.books = {name: [] for name in ("orders", "executions", "positions", "wallets")}
         for quantity in ("1", "3", "2"):
             self.by_hand("Buy", quantity, 0)
         self.ours("3", 60_000, link_id="link-1")
@@ -79,8 +79,9 @@ class Scene:
 
     def by_hand(self, side: str, quantity: str, at: int) -> None:
         order = self._order("", side, quantity, at, reduce_only=False)
-        row = {"side": side, "symbol": SYMBOL, "positionIdx": 0, "cumExecQty": quantity}
-        self.record.by_hand({"orderId": order["order_id"], **row}, "linear")
+        row = {"orderId": order["order_id"], "symbol": SYMBOL, "positionIdx": 0}
+        fill = {"side": side, "execQty": quantity, "execFee": "0", "feeCurrency": "USDT"}
+        self.record.by_hand({"order": row, "executions": [fill]}, "linear")
 
     def ours(self, quantity: str, at: int, *, link_id: str, side: str = "Sell") -> Row:
         return self._order(link_id, side, quantity, at, reduce_only=True)
@@ -105,6 +106,8 @@ class Scene:
                 **place,
                 "serial": len(executions),
                 "order_id": order["order_id"],
+                "fee": "0",
+                "fee_coin": "USDT",
                 "exec_ms": START + at + 5,
             }
         )

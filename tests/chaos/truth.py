@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from tests.chaos.books import ZERO, Books, Bucket, Change, Sent, read_books
+from tests.chaos.books import SPOT, ZERO, Books, Bucket, Change, Sent, bucket_of, read_books
 from tests.chaos.journal import Row, RunRecord
 from tests.chaos.markets import MARKETS
 
@@ -70,6 +70,11 @@ class Truth:
 
     # What was done by whom
 
+    def at_first(self, bucket: Bucket) -> Decimal:
+        """What the account was made with."""
+        balances = MARKETS[self.record.plan.market].balances
+        return balances.get(bucket.place, ZERO) if bucket.category == SPOT else ZERO
+
     def is_ours(self, change: Change) -> bool:
         return change.order_id not in self.record.hand_orders
 
@@ -127,7 +132,7 @@ class Truth:
 
     def _standing(self, leg: Leg, ours_before: int, hand_before: int, closed_ms: int) -> Standing:
         """With our fills and hand trades up to these serials, and what had been closed by then."""
-        actual = sum(
+        actual = self.at_first(leg.bucket) + sum(
             (
                 c.amount
                 for c in self.books.of(leg.bucket)
@@ -178,7 +183,7 @@ def _ms(stamp: str) -> int:
 def _legs(record: RunRecord) -> Iterator[Leg]:
     for number, position in enumerate(record.positions):
         for component in position.components:
-            bucket = Bucket(
+            bucket = bucket_of(
                 component.category.value,
                 component.symbol,
                 record.plan.idx(component.side.value),
@@ -191,7 +196,8 @@ def _unassigned(record: RunRecord, buckets: set[Bucket]) -> dict[Bucket, Decimal
     found: dict[Bucket, Decimal] = {}
     for holding in record.plan.own:
         category = MARKETS[holding.market].category
-        bucket = Bucket(category, holding.symbol, record.plan.idx(holding.side))
-        if bucket in buckets:
+        bucket = bucket_of(category, holding.symbol, record.plan.idx(holding.side))
+        # The surplus of a wallet is the trader's without being recorded.
+        if bucket in buckets and not bucket.is_spot:
             found[bucket] = found.get(bucket, ZERO) + holding.signed
     return found
