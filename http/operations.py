@@ -169,7 +169,12 @@ RESOLVE_POSITION = Operation(
     "resolvePosition",
     "Resolve a deviation: accept it, rebase the leg to what is there, or mark the leg closed. "
     "Without a component, all that deviate. No order is sent",
-    {200: Answer("Resolved; expected equals actual again", "Position")},
+    {
+        200: Answer(
+            "Resolved; expected equals actual again, but for what others lack in the same bucket",
+            "Position",
+        )
+    },
     body="Resolve",
     codes=(
         *_BODY_CODES,
