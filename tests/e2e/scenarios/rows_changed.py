@@ -18,7 +18,7 @@ Deed = Callable[[Stage, Leg], None]
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What is done to a leg, what part of it is left, and how the cause has to read."""
+    """What is done to a leg, what part is left, and the words of the cause (… is anything)."""
 
     name: str
     deed: Deed
@@ -148,7 +148,7 @@ UNHEARD: Final = Happening(
     imposed("UNKNOWN", "0.4"),
     "0.6",
     "unknown",
-    "unknown type: UNKNOWN",
+    "reduced by 0.2 BTC; no trade explains it … unknown type: UNKNOWN",
 )
 UNLISTED: Final = Happening(
     "reduced by a kind of order that nobody knows",
@@ -206,7 +206,7 @@ async def change(stage: Stage, contract: Contract, happening: Happening) -> None
     left = leg.part(happening.left)
     await stage.flagged(position_id, left)
     size = abs(Decimal(leg.quantity) - Decimal(left))
-    words = [contract.subject, happening.words, "UTC"]
+    words = [contract.subject, *happening.words.split(" … "), "UTC"]
     if happening.tells_amount:
         words.append(f"{c.plain(size)} {contract.unit}")
     row = await stage.explained(position_id, leg, left, happening.kind, *words)

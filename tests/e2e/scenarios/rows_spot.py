@@ -34,9 +34,7 @@ async def sold_out_by_hand(stage: Stage) -> None:
 
 async def withdrawn(stage: Stage) -> None:
     """No execution tells of it: a wallet push, and a cause that says what it could be."""
-    stage.venue("deposit", coin=_COIN, amount="50")
-    position_id = await stage.record("held", _LEG, price="186")
-    await stage.in_sync(position_id)
+    position_id = await stage.recorded(_LEG)
     stage.venue("deposit", coin=_COIN, amount="-20")
     stage.note_change()
     await stage.flagged(position_id, "30")
