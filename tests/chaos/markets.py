@@ -48,9 +48,9 @@ def _coins(**amounts: int) -> Mapping[str, Decimal]:
     return MappingProxyType({coin: Decimal(amount) for coin, amount in amounts.items()})
 
 
-# Dated contracts that are listed on every day of the next months.
-_LAST = expiries_after(int(time() * 1000)).quarterly[-1]
-_DAY, _QUARTER = date_name(_LAST), quarter_name(_LAST)
+# The names of dated contracts go with the calendar; a plan has them at the same places.
+_NEXT, _LAST = expiries_after(int(time() * 1000)).quarterly
+_OPTION_DAY, _DAY, _QUARTER = date_name(_NEXT), date_name(_LAST), quarter_name(_LAST)
 
 MARKETS: Mapping[str, Market] = MappingProxyType(
     {
@@ -87,9 +87,9 @@ MARKETS: Mapping[str, Market] = MappingProxyType(
         "option": Market(
             "option",
             _contracts(
-                (f"BTC-{_DAY}-100000-C-USDT", "0.01", "0.01"),
-                (f"BTC-{_DAY}-96000-P-USDT", "0.01", "0.01"),
-                (f"ETH-{_DAY}-4000-C", "0.1", "0.1"),
+                (f"BTC-{_OPTION_DAY}-100000-C-USDT", "0.01", "0.01"),
+                (f"BTC-{_OPTION_DAY}-96000-P-USDT", "0.01", "0.01"),
+                (f"ETH-{_OPTION_DAY}-4000-C", "0.1", "0.1"),
             ),
             _coins(USDT=1_000_000, USDC=1_000_000),
         ),
