@@ -23,6 +23,7 @@ from positiond.daemon.domain.model import (
     Position,
     Side,
 )
+from positiond.daemon.domain.people import User
 from positiond.store.embedded import EmbeddedPostgres
 from positiond.store.migrate import migrate
 
@@ -31,7 +32,7 @@ from tests.chaos.markets import MARKETS
 from tests.chaos.plan import BatchPlan, Holding, RunPlan
 from tests.e2e.processes import Process, serving
 from tests.e2e.world import World, a_world
-from tests.fixtures_store import TEMPLATE, PostgresServer
+from tests.fixtures_store import PostgresServer
 
 _PRICE = Decimal("1e-10")
 CLIENTS = 2
@@ -116,7 +117,6 @@ async def databases() -> AsyncIterator[PostgresServer]:
 @asynccontextmanager
 async def a_stage(postgres: PostgresServer, plan: BatchPlan) -> AsyncIterator[Stage]:
     """Every account holds what its plan says, all of it is recorded, the daemon is ready."""
-    assert TEMPLATE in postgres.url(TEMPLATE)
     async with AsyncExitStack() as stack:
         name = await postgres.create()
         stack.push_async_callback(postgres.drop, name)
@@ -129,7 +129,7 @@ async def a_stage(postgres: PostgresServer, plan: BatchPlan) -> AsyncIterator[St
         world.environ["POSITIOND_HTTP_PORT"] = str(_free_port())
         user = await world.user("trader")
         tokens = [await world.token(user) for _ in range(CLIENTS)]
-        records = [await _cast(world, run, str(user.id)) for run in plan.runs]
+        records = [await _cast(world, user, run) for run in plan.runs]
         # Prices that stand still cost nothing, and no rule of closing asks for them to move.
         paper.control("pause")
         daemon = Daemon(world, data / "daemon.log")
@@ -141,14 +141,10 @@ async def a_stage(postgres: PostgresServer, plan: BatchPlan) -> AsyncIterator[St
         yield Stage(plan, world, daemon, tuple(tokens), records)
 
 
-async def _cast(world: World, run: RunPlan, user: str) -> RunRecord:
+async def _cast(world: World, user: User, run: RunPlan) -> RunRecord:
     """The account of a run; what it holds was bought by hand, the trader's own part first."""
-    del user
-    users = await world.store.people.users()
     market = MARKETS[run.market]
-    account, paper = await world.trader(
-        users[0], f"run {run.number}", balances=dict(market.balances)
-    )
+    account, paper = await world.trader(user, f"run {run.number}", balances=dict(market.balances))
     if run.hedged:
         world.paper.control("mode", account=paper.uid, coin="USDT", mode="hedge")
     record = RunRecord(run, account, paper, [])
@@ -161,7 +157,12 @@ async def _cast(world: World, run: RunPlan, user: str) -> RunRecord:
         parts = [_component(holding, _bought(record, world, holding)) for holding in legs]
         new = NewPosition(account.id, f"position {number}", None, tuple(parts))
         touched = {_bucket(account, run, holding) for holding in legs}
-        own = {bucket: held for bucket, held in unassigned.items() if bucket in touched}
+        # The surplus of a wallet is the trader's without being recorded.
+        own = {
+            bucket: held
+            for bucket, held in unassigned.items()
+            if bucket in touched and bucket.category is not Category.SPOT
+        }
         record.positions.append(await _recorded(world, new, own))
     return record
 
