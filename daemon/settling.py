@@ -177,7 +177,7 @@ class Settlement:
             for position_id, sync in judgement.positions.items()
             if (at := sync.verified_at) is not None
         ]
-        ended = [*in_order, *self._outmoded(usable)]
+        ended = [*in_order, *self._ownerless(usable)]
         if not (verdicts or deviating or ended):
             return
         rows = await self._positions.write_verdicts(verdicts, deviating, ended, self._timing.now())
@@ -187,10 +187,11 @@ class Settlement:
             if self._portfolio.holders((_place(row.bucket),)):
                 self._portfolio.deviations[row.bucket] = row
 
-    def _outmoded(self, usable: Mapping[SymbolKey, Reading]) -> list[BucketKey]:
-        """Open deviations of rows that a switch of the position mode did away with.
+    def _ownerless(self, usable: Mapping[SymbolKey, Reading]) -> list[BucketKey]:
+        """Open deviations of buckets in which nothing is open any more.
 
-        The legs are compared in the other mode's rows from then on; nobody would ever end these.
+        The last leg there was closed, or a switch of the position mode moved it to another row:
+        nothing is compared there from then on, and nobody would ever end these.
         """
         return [
             bucket
@@ -198,7 +199,7 @@ class Settlement:
             if (reading := usable.get(_place(bucket))) is not None
             and reading.failure is None
             and reading.holdings
-            and (bucket.position_idx == 0) is any(row.position_idx for row in reading.holdings)
+            and not self._portfolio.has_leg(bucket, reading.holdings)
         ]
 
     def _show(self, judgement: Judgement) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from .buckets import SymbolKey
+from .buckets import SymbolKey, position_idx_for
 from .deviations import DeviationRow
 from .model import (
     Account,
     AccountId,
     BucketKey,
     Category,
+    Holding,
     InstrumentKey,
     KeyInfo,
     Position,
@@ -134,6 +135,16 @@ class Portfolio:
         """The positions with an open leg in one of the symbols."""
         return frozenset[PositionId]().union(
             *(self._by_symbol.get(symbol, ()) for symbol in symbols)
+        )
+
+    def has_leg(self, bucket: BucketKey, rows: Iterable[Holding]) -> bool:
+        """Whether something is open in the bucket, by the position mode that the rows tell."""
+        place, told = SymbolKey(bucket.account_id, bucket.category, bucket.symbol), tuple(rows)
+        return any(
+            position_idx_for(leg.side, told) == bucket.position_idx
+            for holder in self.holders((place,))
+            for leg in self.positions[holder].components
+            if leg.open > 0 and symbol_of(self.positions[holder], leg) == place
         )
 
     def coins_unknown(self) -> frozenset[InstrumentKey]:

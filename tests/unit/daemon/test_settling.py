@@ -19,6 +19,7 @@ from ...builders import (
     BTC,
     ETH,
     NOON,
+    SHORT,
     account,
     component,
     fill,
@@ -72,6 +73,23 @@ async def test_a_deviation_ends_with_its_row_when_the_position_mode_is_switched(
     await stage.sweep()
     assert set(stage.portfolio.deviations) == {symbol_key(BTC).bucket(1)}
     assert stage.archive.written[-1].cleared == [BUCKET]
+
+
+@in_fake_time
+async def test_a_deviation_ends_with_the_last_leg_of_its_side_of_a_hedge() -> None:
+    stage = Compares()
+    await stage.record(position(component("1", of="long"), name="long"))
+    stage.shelf.sides[BTC], stage.shelf.short_sides[BTC] = 1, Decimal(1)
+    short = position(component("2", SHORT, of="short"), name="short")
+    await stage.record(short, held=False)
+    await stage.sweep()
+    of_short = symbol_key(BTC).bucket(2)
+    assert set(stage.portfolio.deviations) == {of_short}
+    stage.portfolio.drop(short.id)
+    await stage.sweep()
+    # Kept, it would be told of as the cause of whatever deviates there next.
+    assert stage.portfolio.deviations == {}
+    assert of_short in stage.archive.written[-1].cleared
 
 
 @in_fake_time
