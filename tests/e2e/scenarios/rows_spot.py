@@ -115,6 +115,7 @@ async def by_another_pair(stage: Stage) -> None:
     position_id = await stage.recorded(_LEG)
     stage.trade(Leg("spot", "SOLUSDC", "Buy", "50"), "Sell", "20")
     await stage.flagged(position_id, "30")
+    await stage.explained(position_id, _LEG, "30", "by-hand", "SOL sold by hand", "20 SOL")
 
 
 async def a_resting_order_locks_it(stage: Stage) -> None:
