@@ -13,7 +13,7 @@ from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
 from tests.chaos.campaign import Campaign, Order
-from tests.chaos.markets import MARKETS, OFFERED
+from tests.chaos.markets import FRACTIONS_OFFERED, MARKETS, OFFERED
 
 
 def main() -> int:
@@ -26,6 +26,9 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=2, help="batches at a time (%(default)s)")
     parser.add_argument("--seconds", type=float, help="start no batch later than this")
     parser.add_argument("--markets", nargs="+", choices=sorted(MARKETS), default=list(OFFERED))
+    parser.add_argument(
+        "--fractions", action=argparse.BooleanOptionalAction, default=FRACTIONS_OFFERED
+    )
     parser.add_argument("--journal", type=Path, default=Path("build/chaos"), metavar="DIR")
     args = parser.parse_args()
     logs.configure(LogConfig(level="error", format="console"))
@@ -33,7 +36,14 @@ def main() -> int:
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     seed = secrets.randbelow(10**6) if args.seed is None else args.seed
     order = Order(
-        args.runs, seed, args.batch, args.lanes, args.seconds, tuple(args.markets), args.journal
+        args.runs,
+        seed,
+        args.batch,
+        args.lanes,
+        args.seconds,
+        tuple(args.markets),
+        args.fractions,
+        args.journal,
     )
     return asyncio.run(Campaign(order).run())
 

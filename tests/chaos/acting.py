@@ -49,7 +49,8 @@ class Acting:
         position = record.positions[ask.position]
         headers = {"Idempotency-Key": ask.key} if ask.key else {}
         path = f"/api/positions/{position.id}/close"
-        status, body = await self._told("POST", path, ask.client, headers)
+        wish = {"fraction": ask.fraction} if ask.fraction else {}
+        status, body = await self._told("POST", path, ask.client, headers, wish)
         answer = Answer(
             ask.position,
             ask.client,
@@ -63,7 +64,7 @@ class Acting:
         record.say(f"asked to close {ask.position} by {ask.client} with {ask.key}: {answer}")
         if ask.cancel_after is not None and answer.close_id:
             await asyncio.sleep(ask.cancel_after)
-            status, body = await self._told("DELETE", f"/api/closes/{answer.close_id}", 0, {})
+            status, body = await self._told("DELETE", f"/api/closes/{answer.close_id}", 0, {}, None)
             record.say(f"cancel of {answer.close_id}: {status} {body.get('code')}")
 
     def _acts(self, record: RunRecord) -> list[Any]:
@@ -76,14 +77,19 @@ class Acting:
         ]
 
     async def _told(
-        self, verb: str, path: str, client: int, headers: dict[str, str]
+        self,
+        verb: str,
+        path: str,
+        client: int,
+        headers: dict[str, str],
+        wish: dict[str, str] | None,
     ) -> tuple[int, dict[str, Any]]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _TRIES_FOR
         while True:
             try:
                 async with self._clients[client].request(
-                    verb, path, json={} if verb == "POST" else None, headers=headers
+                    verb, path, json=wish, headers=headers
                 ) as reply:
                     body = await reply.json(content_type=None)
                     if reply.status < 500:

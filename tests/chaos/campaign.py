@@ -12,6 +12,7 @@ from pathlib import Path
 from positiond.daemon.domain.errors import PositiondError
 
 from tests.chaos.batch import Outcome, play
+from tests.chaos.markets import FRACTIONS_OFFERED, OFFERED
 from tests.chaos.plan import plan_batch
 from tests.chaos.stage import databases
 from tests.fixtures_store import PostgresServer
@@ -27,6 +28,7 @@ class Order:
     lanes: int
     seconds: float | None
     markets: tuple[str, ...]
+    fractions: bool
     journal: Path
 
 
@@ -84,15 +86,24 @@ class Campaign:
         await asyncio.sleep(after)
         while waiting and not self._is_late():
             seed, size = waiting.pop(0)
-            plan = plan_batch(seed, size, self._order.markets)
+            plan = plan_batch(seed, size, self._order.markets, fractions=self._order.fractions)
             try:
                 outcome = await play(postgres, plan)
             except (AssertionError, PositiondError, ExceptionGroup) as error:
                 self._failed.append(seed)
-                print(f"batch {seed} broke off: {error!r}; {_again(seed, size)}", flush=True)
+                print(f"batch {seed} broke off: {error!r}; {self._again(seed, size)}", flush=True)
                 continue
             self._tally.add(outcome)
             self._tell(outcome)
+
+    def _again(self, seed: int, size: int) -> str:
+        """The command that plays the batch again."""
+        order, words = self._order, [f"--batch {size}"]
+        if order.markets != OFFERED:
+            words.append(f"--markets {' '.join(order.markets)}")
+        if order.fractions != FRACTIONS_OFFERED:
+            words.append("--fractions" if order.fractions else "--no-fractions")
+        return f"make chaos N={size} SEED={seed} ARGS='{' '.join(words)}'"
 
     def _is_late(self) -> bool:
         limit = self._order.seconds
@@ -110,7 +121,10 @@ class Campaign:
             record, first = next(v for v in outcome.violations if v[1].rule == rule)
             print(f"  {count} x {rule}, as in run {record.plan.number}: {first.detail[:300]}")
         if outcome.violations:
-            print(f"  again: {_again(seed, size)}\n  journal: {self._journal(outcome)}", flush=True)
+            print(
+                f"  again: {self._again(seed, size)}\n  journal: {self._journal(outcome)}",
+                flush=True,
+            )
 
     def _journal(self, outcome: Outcome) -> Path:
         """Everything that happened to the runs that failed, with the daemon's own log."""
@@ -140,10 +154,6 @@ class Campaign:
         print(f"closes      {sum(tally.closes.values())}: {_counted(tally.closes)}")
         print(f"broken off  {len(self._failed)}")
         print(f"violations  {tally.violations}", flush=True)
-
-
-def _again(seed: int, size: int) -> str:
-    return f"make chaos N={size} SEED={seed}"
 
 
 def _counted(counter: Counter[str]) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from tests.chaos.books import ZERO, Bucket, Sent, bucket_of, moved
 from tests.chaos.journal import Row, RunRecord
-from tests.chaos.truth import UNSEEN_MS, Leg, Truth, created_ms, ended_ms
+from tests.chaos.truth import UNSEEN_MS, Leg, Truth, created_ms, ended_ms, is_done
 
 _PERMITTED = frozenset({"flat", "dust", "shortfall"})
 _ENDS = frozenset({"DONE", "FAILED", "CANCELLED"})
@@ -145,7 +145,9 @@ def _ends_told(truth: Truth) -> Iterator[Violation]:
             filled = truth.filled(component_id, close["close_id"])
             row = legs.get(component_id)
             if row is None:
-                if filled or close["state"] == "DONE":
+                # A leg with nothing open takes no part.
+                is_open = truth.wanted(component_id, close) > 0
+                if filled or (is_open and close["state"] == "DONE"):
                     yield Violation("a leg without outcome", f"{leg} filled {filled}: {close}")
                 continue
             if Decimal(row["filled"]) != filled:
@@ -154,17 +156,8 @@ def _ends_told(truth: Truth) -> Iterator[Violation]:
 
 
 def _outcome(truth: Truth, close: Row, leg: Leg, row: Row) -> Iterator[Violation]:
-    close_id, outcome = close["close_id"], row["outcome"]
-    before = sum(
-        (
-            truth.filled(leg.component_id, other["close_id"])
-            for other in truth.record.closes.values()
-            if other["position_id"] == close["position_id"]
-            and created_ms(other) < created_ms(close)
-        ),
-        ZERO,
-    )
-    left = leg.quantity - before - truth.filled(leg.component_id, close_id)
+    outcome = row["outcome"]
+    left = truth.wanted(leg.component_id, close) - truth.filled(leg.component_id, close["close_id"])
     if (outcome == "flat") != (left == 0):
         yield Violation("outcome told wrong", f"{left} is left, told {row}")
     if outcome in ("shortfall", "dust"):
@@ -195,8 +188,8 @@ def _positions(truth: Truth) -> Iterator[Violation]:
     for number, position in enumerate(truth.record.positions):
         shown = truth.record.shown[str(position.id)]
         closes = _closes_of(truth.record, str(position.id))
-        is_done = bool(closes) and closes[-1]["state"] == "DONE"
-        if shown["status"] != ("CLOSED" if is_done else "ACTIVE"):
+        is_closed = bool(closes) and is_done(closes[-1])
+        if shown["status"] != ("CLOSED" if is_closed else "ACTIVE"):
             yield Violation("status told wrong", f"{number} is {shown['status']} after {closes}")
         for row in shown["components"]:
             filled = truth.filled(row["id"])

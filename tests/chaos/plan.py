@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tests.chaos.markets import MARKETS, OFFERED, Contract, Market
+from tests.chaos.markets import FRACTIONS_OFFERED, MARKETS, OFFERED, Contract, Market
 from tests.chaos.troubles import ACCOUNT_TROUBLES, VENUE_TROUBLES, Trouble
 
 # Seconds within which everything is asked and everything goes wrong.
@@ -45,6 +45,7 @@ class Ask:
     client: int
     key: str | None
     cancel_after: float | None = None
+    fraction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ class BatchPlan:
     runs: tuple[RunPlan, ...]
 
 
-def plan_batch(seed: int, runs: int, markets: Sequence[str] = OFFERED) -> BatchPlan:
+def plan_batch(
+    seed: int, runs: int, markets: Sequence[str] = OFFERED, *, fractions: bool = FRACTIONS_OFFERED
+) -> BatchPlan:
     """A run is the same in a batch of any size."""
     rng = random.Random(f"batch/{seed}")
     kills = tuple(
@@ -106,11 +109,11 @@ def plan_batch(seed: int, runs: int, markets: Sequence[str] = OFFERED) -> BatchP
         rng.choice(("day", "open")),
         kills,
         _troubles(rng, VENUE_TROUBLES, rng.choice((0, 1, 1, 2)), ()),
-        tuple(plan_run(seed, number, markets) for number in range(runs)),
+        tuple(plan_run(seed, number, markets, fractions) for number in range(runs)),
     )
 
 
-def plan_run(seed: int, number: int, markets: Sequence[str]) -> RunPlan:
+def plan_run(seed: int, number: int, markets: Sequence[str], fractions: bool) -> RunPlan:
     rng = random.Random(f"run/{seed}/{number}")
     name = rng.choice(markets)
     market = MARKETS[name]
@@ -125,7 +128,7 @@ def plan_run(seed: int, number: int, markets: Sequence[str]) -> RunPlan:
         for contract in contracts
         if rng.random() < 0.4
     )
-    asks = _asks(rng, f"{seed}-{number}", len(positions))
+    asks = _asks(rng, f"{seed}-{number}", len(positions), fractions)
     return RunPlan(
         number,
         name,
@@ -167,13 +170,15 @@ def _holding(rng: random.Random, name: str, contract: Contract, side: str, units
     )
 
 
-def _asks(rng: random.Random, prefix: str, positions: int) -> tuple[Ask, ...]:
+def _asks(rng: random.Random, prefix: str, positions: int, fractions: bool) -> tuple[Ask, ...]:
     """Volleys: several clients at nearly the same moment, some with keys, some of them twice."""
     asks = []
     for position in range(positions):
         for volley in range(rng.choice((1, 1, 2, 3))):
             moment = rng.uniform(0.0, ACTS_WITHIN)
             key = f"{prefix}-{position}-{volley}"
+            # All of a volley ask for the same: a key stands for one wish.
+            fraction = rng.choice((None, None, "0.5", "0.25", "0.123"))
             for _ in range(rng.choice((1, 2, 2, 5))):
                 keyed = rng.random() < 0.6
                 asks.append(
@@ -183,6 +188,7 @@ def _asks(rng: random.Random, prefix: str, positions: int) -> tuple[Ask, ...]:
                         client=rng.randint(0, 1),
                         key=f"{key}-{rng.randint(0, 1)}" if keyed else None,
                         cancel_after=rng.uniform(0, 0.3) if rng.random() < 0.02 else None,
+                        fraction=fraction if fractions else None,
                     )
                 )
     return tuple(sorted(asks, key=lambda ask: ask.at))

@@ -29,6 +29,7 @@ class Leg:
     bucket: Bucket
     sign: int
     quantity: Decimal
+    step: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,18 @@ class Truth:
             for claim in [self._leg_of.get(change.order_id)]
             if claim is not None and claim[1] == component_id and close_id in (None, claim[0])
         ]
+
+    def wanted(self, component_id: str, close: Row) -> Decimal:
+        """What a close had to close of a leg: what was open when it began, or its part of that."""
+        leg = self.legs[component_id]
+        earlier = (
+            self.filled(component_id, other["close_id"])
+            for other in self.record.closes.values()
+            if other["position_id"] == close["position_id"]
+            and created_ms(other) < created_ms(close)
+        )
+        part = (leg.quantity - sum(earlier, ZERO)) * Decimal(close.get("fraction") or 1)
+        return part // leg.step * leg.step
 
     def filled(self, component_id: str, close_id: str | None = None) -> Decimal:
         return sum((abs(c.amount) for c in self.ours(component_id, close_id)), ZERO)
@@ -163,9 +176,14 @@ class Truth:
     def _is_closed(self, position: int, at_ms: int) -> bool:
         wanted = str(self.record.positions[position].id)
         return any(
-            close["state"] == "DONE" and close["position_id"] == wanted and ended_ms(close) <= at_ms
+            is_done(close) and close["position_id"] == wanted and ended_ms(close) <= at_ms
             for close in self.record.closes.values()
         )
+
+
+def is_done(close: Row) -> bool:
+    """Whether the close ended the position: a part of it leaves the rest open."""
+    return close["state"] == "DONE" and Decimal(close.get("fraction") or 1) == 1
 
 
 def created_ms(close: Row) -> int:
@@ -181,6 +199,7 @@ def _ms(stamp: str) -> int:
 
 
 def _legs(record: RunRecord) -> Iterator[Leg]:
+    steps = {c.symbol: c.step for c in MARKETS[record.plan.market].contracts}
     for number, position in enumerate(record.positions):
         for component in position.components:
             bucket = bucket_of(
@@ -188,7 +207,14 @@ def _legs(record: RunRecord) -> Iterator[Leg]:
                 component.symbol,
                 record.plan.idx(component.side.value),
             )
-            yield Leg(str(component.id), number, bucket, component.side.sign, component.quantity)
+            yield Leg(
+                str(component.id),
+                number,
+                bucket,
+                component.side.sign,
+                component.quantity,
+                steps[component.symbol],
+            )
 
 
 def _unassigned(record: RunRecord, buckets: set[Bucket]) -> dict[Bucket, Decimal]:
