@@ -200,7 +200,8 @@ class PositionReconciler:
         for symbol in symbols:
             by_account.setdefault(symbol.account_id, {})[symbol] = readings[symbol]
         for account_id, own in by_account.items():
-            await self._settlement.settle_at_once(account_id, own)
+            is_stored = await self._settlement.settle_at_once(account_id, own)
+            self._second.plan(account_id, own, self._timing.now(), is_stored=is_stored)
 
     async def recall(self) -> None:
         """Take up the deviations that are open on record, once the positions are loaded."""

@@ -23,6 +23,7 @@ class SecondLooks:
         self._portfolio = portfolio
         self._accounts: Retries[AccountId] = Retries(first=2.0, most=60.0)
         self._symbols: Retries[SymbolKey] = Retries(first=2.0, most=60.0)
+        self._unstored: set[SymbolKey] = set()
 
     def plan(
         self,
@@ -33,15 +34,19 @@ class SecondLooks:
         is_stored: bool,
     ) -> None:
         """After a compare of these symbols of the account."""
-        for symbol in compared:
+        symbols = frozenset(compared)
+        # What another compare stored of the account says nothing of these.
+        self._unstored = self._unstored - symbols if is_stored else self._unstored | symbols
+        for symbol in symbols:
             rows = (self._portfolio.deviations.get(symbol.bucket(idx)) for idx in (0, 1, 2))
             is_open = any(row is not None and _wants_cause(row, now) for row in rows)
             self._symbols.plan(symbol, now, again=is_open)
-        readings = map(self._portfolio.readings.get, self._portfolio.symbols(account_id))
+        held = self._portfolio.symbols(account_id)
+        readings = map(self._portfolio.readings.get, held)
         has_failed = any(reading is not None and reading.failure for reading in readings)
         # Also where the account is not connected, which costs no request: among hundreds its
         # stream, whose start asks for a compare, comes minutes after its key is known to be good.
-        self._accounts.plan(account_id, now, again=has_failed or not is_stored)
+        self._accounts.plan(account_id, now, again=has_failed or bool(held & self._unstored))
 
     def accounts_due(self, now: datetime) -> set[AccountId]:
         return self._accounts.take_due(now)

@@ -104,8 +104,11 @@ class Settlement:
 
     async def settle_at_once(
         self, account_id: AccountId, readings: Mapping[SymbolKey, Reading]
-    ) -> None:
-        """Judge by readings that the caller took himself, with the symbols locked by him."""
+    ) -> bool:
+        """Judge by readings that the caller took himself, with the symbols locked by him.
+
+        Tells whether the store has the verdicts.
+        """
         begun = self.reads.begin(readings, self._timing.now())
         async with self._lock(account_id):
             usable = dict(readings)
@@ -113,7 +116,7 @@ class Settlement:
             busy = self._locks.busy - usable.keys()
             judgement = self._judge(account_id, usable, frozenset(usable), busy)
             read_at = min((r.read_at for r in usable.values()), default=begun.at)
-            await self._conclude(judgement, usable, {}, read_at)
+            return await self._conclude(judgement, usable, {}, read_at)
 
     def _lock(self, account_id: AccountId) -> asyncio.Lock:
         return self._at_work.setdefault(account_id, asyncio.Lock())

@@ -235,6 +235,33 @@ async def test_a_verdict_that_cannot_be_stored_is_doubt_and_comes_back_by_itself
     assert stage.verdict(one) is IN_SYNC
 
 
+@pytest.mark.parametrize("settled_at_once", [True, False])
+@in_fake_time
+async def test_what_was_not_stored_comes_back_whatever_else_is_stored_meanwhile(
+    settled_at_once: bool,
+) -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1", of="one"), name="one"))
+    two = await stage.record(position(component("1", symbol=ETH, of="two"), name="two"))
+    await stage.sweep()
+    async with serving(stage):
+        stage.archive.fails = True
+        if settled_at_once:
+            readings = {symbol_key(BTC): Reading((stage.shelf.row(BTC),), now())}
+            await stage.reconciler.settle_now(readings, readings)
+        else:
+            stage.reconciler.recheck(symbol_key(BTC))
+            await asyncio.sleep(2.1)
+        assert stage.verdict(one) is UNVERIFIED
+        stage.archive.fails = False
+        # Sooner than the next look at the account is due.
+        other = {symbol_key(ETH): Reading((stage.shelf.row(ETH),), now())}
+        await stage.reconciler.settle_now(other, other)
+        assert stage.verdict(two) is IN_SYNC
+        await asyncio.sleep(61)
+        assert stage.verdict(one) is IN_SYNC
+
+
 @in_fake_time
 async def test_a_slow_write_of_one_account_keeps_no_other_waiting() -> None:
     stage = Compares()
