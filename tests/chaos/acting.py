@@ -126,18 +126,24 @@ class Acting:
         await self._at(trouble.at)
         paper = self._stage.paper
         account = {"account": record.paper.uid} if record else {}
-        ident = int(paper.control("faults", **trouble.spec, **account)["id"])
+        idents = {
+            int(paper.control("faults", **spec, **account)["id"]): str(spec["kind"])
+            for spec in trouble.specs
+        }
         concerned = [record] if record else self._stage.records
         for one in concerned:
-            one.say(f"trouble {trouble.name} {dict(trouble.spec)}")
+            one.say(f"trouble {trouble.name} {[dict(spec) for spec in trouble.specs]}")
         await self._at(trouble.until)
         rows = paper.control("faults", verb="GET")["faults"]
-        (fired,) = [row["fired"] for row in rows if row["id"] == ident]
-        paper.control("faults", verb="DELETE", id=ident)
-        # A skewed clock counts every look at it, which says nothing.
-        concerned[0].fired[trouble.name] += fired if record else min(fired, 1)
+        struck = {idents[row["id"]]: row["fired"] for row in rows if row["id"] in idents}
+        for ident in idents:
+            paper.control("faults", verb="DELETE", id=ident)
+        for kind, fired in struck.items():
+            # A skewed clock counts every look at it, which says nothing.
+            count = min(fired, 1) if kind == "clock_skew" else fired
+            concerned[0].fired[f"{trouble.name}/{kind}"] += count
         for one in concerned:
-            one.say(f"no more {trouble.name}: it struck {fired} times")
+            one.say(f"no more {trouble.name}: it struck {struck}")
 
     async def _cut(self, record: RunRecord, moment: float) -> None:
         await self._at(moment)

@@ -10,10 +10,15 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from tests.chaos.markets import FRACTIONS_OFFERED, MARKETS, OFFERED, Contract, Market
-from tests.chaos.troubles import ACCOUNT_TROUBLES, VENUE_TROUBLES, Trouble
+from tests.chaos.troubles import (
+    ACCOUNT_TROUBLES,
+    COMPOUND_TROUBLES,
+    VENUE_TROUBLES,
+    Palette,
+    Trouble,
+)
 
 # Seconds within which everything is asked and everything goes wrong.
 ACTS_WITHIN = 12.0
@@ -137,7 +142,7 @@ def plan_run(seed: int, number: int, markets: Sequence[str], fractions: bool) ->
         positions,
         asks,
         _trades(rng, name, contracts, hedged),
-        _troubles(rng, ACCOUNT_TROUBLES, rng.randint(2, 5), [ask.at for ask in asks]),
+        _run_troubles(rng, asks),
         tuple(_moments(rng, rng.choice((0, 0, 1, 2)))),
     )
 
@@ -204,23 +209,30 @@ def _trades(
     return tuple(trades)
 
 
+def _run_troubles(rng: random.Random, asks: Sequence[Ask]) -> tuple[Trouble, ...]:
+    # When a position is first asked for its orders leave: what strikes nobody is no trouble.
+    first: dict[int, float] = {}
+    for ask in asks:
+        first.setdefault(ask.position, ask.at)
+    moments = list(first.values())
+    several = _troubles(rng, COMPOUND_TROUBLES, rng.choice((0, 1, 1)), moments)
+    return several + _troubles(rng, ACCOUNT_TROUBLES, rng.randint(1, 4), moments)
+
+
 def _troubles(
-    rng: random.Random,
-    palette: Mapping[str, Mapping[str, Any]],
-    count: int,
-    asked_at: Sequence[float],
+    rng: random.Random, palette: Palette, count: int, moments: Sequence[float]
 ) -> tuple[Trouble, ...]:
     chosen = []
     for name in rng.sample(sorted(palette), count):
         at = rng.uniform(0.0, ACTS_WITHIN - 2)
-        if asked_at and rng.random() < 0.85:
-            # In force when somebody asks: what strikes nobody is no trouble.
-            at = max(rng.choice(asked_at) - 0.3, 0.0)
+        if moments and rng.random() < 0.85:
+            at = max(rng.choice(moments) - 0.3, 0.0)
         until = min(at + rng.uniform(1.0, 8.0), ACTS_WITHIN + 1)
-        spec = {**palette[name], "seed": rng.randrange(10**6)}
-        if "chance" not in spec:
-            spec["chance"] = rng.choice((1.0, 1.0, 0.5))
-        chosen.append(Trouble(name, round(at, 3), round(until, 3), spec))
+        specs = tuple(
+            {"chance": rng.choice((1.0, 1.0, 0.5)), "seed": rng.randrange(10**6), **spec}
+            for spec in palette[name]
+        )
+        chosen.append(Trouble(name, round(at, 3), round(until, 3), specs))
     return tuple(sorted(chosen, key=lambda trouble: trouble.at))
 
 

@@ -9,7 +9,7 @@ from positiond.bybit.paper.faults import FaultBoard
 
 from tests.chaos.markets import MARKETS, OFFERED
 from tests.chaos.plan import plan_batch
-from tests.chaos.troubles import ACCOUNT_TROUBLES, VENUE_TROUBLES
+from tests.chaos.troubles import ACCOUNT_TROUBLES, COMPOUND_TROUBLES, VENUE_TROUBLES
 
 SEEDS = st.integers(0, 10**9)
 
@@ -45,7 +45,8 @@ def test_quantities_are_on_the_contracts_steps_and_worth_an_order(seed: int) -> 
 def test_the_plans_reach_every_trouble_and_every_way_to_hold() -> None:
     batches = [plan_batch(seed, 20) for seed in range(40)]
     runs = [run for batch in batches for run in batch.runs]
-    assert {trouble.name for run in runs for trouble in run.troubles} == set(ACCOUNT_TROUBLES)
+    wanted = {*ACCOUNT_TROUBLES, *COMPOUND_TROUBLES}
+    assert {trouble.name for run in runs for trouble in run.troubles} == wanted
     assert {trouble.name for batch in batches for trouble in batch.troubles} == set(VENUE_TROUBLES)
     assert {batch.link_rule for batch in batches} == {"day", "open"}
     assert {run.market for run in runs} == set(OFFERED)
@@ -67,6 +68,8 @@ def test_two_positions_share_a_bucket_in_most_runs() -> None:
 
 def test_the_exchange_knows_every_trouble() -> None:
     board = FaultBoard()
-    for spec in [*ACCOUNT_TROUBLES.values(), *VENUE_TROUBLES.values()]:
+    palettes = (ACCOUNT_TROUBLES, COMPOUND_TROUBLES, VENUE_TROUBLES)
+    specs = [spec for palette in palettes for specs in palette.values() for spec in specs]
+    for spec in specs:
         board.add(spec, Books(), seed=1)
-    assert len(board.all()) == len(ACCOUNT_TROUBLES) + len(VENUE_TROUBLES)
+    assert len(board.all()) == len(specs)

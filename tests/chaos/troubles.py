@@ -17,18 +17,26 @@ _EXECUTIONS = "/v5/execution/list"
 _POSITIONS = "/v5/position/list"
 
 
+Spec = Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A scripted fault, in force from `at` to `until` (seconds)."""
+    """Scripted faults, in force from `at` to `until` (seconds)."""
 
     name: str
     at: float
     until: float
-    spec: Mapping[str, Any]
+    specs: tuple[Spec, ...]
 
 
-def _palette(**kinds: dict[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    return MappingProxyType({name: MappingProxyType(spec) for name, spec in kinds.items()})
+Palette = Mapping[str, tuple[Spec, ...]]
+
+
+def _palette(**kinds: dict[str, Any] | tuple[dict[str, Any], ...]) -> Palette:
+    return MappingProxyType(
+        {name: specs if isinstance(specs, tuple) else (specs,) for name, specs in kinds.items()}
+    )
 
 
 ACCOUNT_TROUBLES = _palette(
@@ -67,6 +75,26 @@ ACCOUNT_TROUBLES = _palette(
     thin={"kind": "half_fill", "where": "*", "share": "0.5", "count": 6},
     crumbs={"kind": "half_fill", "where": "*", "share": "0.2", "count": 4},
     no_book={"kind": "thin_book", "where": "*", "depth": "0", "count": 3},
+)
+
+# Several at once: an order whose fate is seen nowhere for a while, or only late.
+_UNHEARD: dict[str, Any] = {"kind": "frame_drop", "where": "*", "chance": 1.0}
+_LATE: dict[str, Any] = {"kind": "late_list", "where": _EXECUTIONS, "ms": 5_000, "chance": 1.0}
+_OLD: dict[str, Any] = {"kind": "stale_list", "where": _ORDERS, "chance": 1.0}
+_LOST: dict[str, Any] = {"kind": "reset", "where": _CREATE, "chance": 1.0}
+_AFTER: dict[str, Any] = {**_LOST, "when": "after"}
+_SLOW: dict[str, Any] = {**_AFTER, "kind": "hang", "ms": 9_000, "count": 2}
+_NO_REPLY: dict[str, Any] = {**_AFTER, "kind": "http", "status": 504}
+
+COMPOUND_TROUBLES = _palette(
+    unheard_and_lost_before=({**_LOST, "count": 1}, _UNHEARD),
+    unheard_and_lost_after=(_AFTER, _UNHEARD),
+    unheard_and_slow=(_SLOW, _UNHEARD),
+    unheard_and_no_reply=(_NO_REPLY, _UNHEARD),
+    unseen_and_lost_after=(_AFTER, _UNHEARD, _LATE, _OLD),
+    unseen_and_slow=(_SLOW, _UNHEARD, _LATE, _OLD),
+    unseen=(_UNHEARD, _LATE, _OLD),
+    unheard_and_thin=(_UNHEARD, {"kind": "half_fill", "where": "*", "share": "0.5", "count": 4}),
 )
 
 VENUE_TROUBLES = _palette(
