@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.e2e.exchange import sdk
 from tests.e2e.scenarios import contracts as c
 from tests.e2e.scenarios.contracts import Leg
-from tests.e2e.scenarios.stage import Stage, Told
+from tests.e2e.scenarios.stage import Stage
 from tests.e2e.scenarios.table import Row, Story
 from tests.e2e.world import eventually
 
@@ -195,9 +195,8 @@ async def duplicated_and_late_pushes(stage: Stage) -> None:
         stage.trade(leg, "Buy", "0.2")
         await stage.compared(position_id)
     await stage.in_sync(position_id)
-    assert all(told in Told.CALM for told in stage.watch.verdicts[position_id]), (
-        stage.watch.verdicts[position_id]
-    )
+    told = set(stage.watch.verdicts[position_id])
+    assert told <= {"unverified", "in_sync"}, told
 
 
 async def another_symbol_switches_mode(stage: Stage) -> None:

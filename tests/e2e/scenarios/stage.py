@@ -25,12 +25,6 @@ _SAMPLED_EVERY: Final = 0.05
 IN_SYNC: Final = "in_sync"
 
 
-class Told:
-    """What the page may have been told of a position that nothing happened to."""
-
-    CALM: Final = (IN_SYNC, "unverified")
-
-
 @dataclass
 class Stage:
     """`changed_at` are the moments (monotonic) at which a size changed, by the venue's answers."""

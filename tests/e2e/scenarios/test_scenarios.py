@@ -77,4 +77,6 @@ def test_the_table_has_at_least_sixty_rows_and_no_two_of_one_name() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_row(name: str, outcomes: dict[str, Outcome]) -> None:
     """As the row's story tells it; flagged in time wherever a size changed."""
-    assert outcomes[name].failure is None, outcomes[name].failure
+    outcome = outcomes[name]
+    assert outcome.failure is None, outcome.failure
+    print("flagged after", [round(seconds, 2) for seconds in outcome.flagged_after])
