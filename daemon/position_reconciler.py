@@ -126,10 +126,12 @@ class PositionReconciler:
         match event:
             case AccountFeedUp(account_id):
                 self._doubts.stream_up(account_id)
+                self._second.stream_up(account_id, self._timing.now())
                 self.resync(account_id)
             case AccountFeedDown(account_id, reason):
                 # Without a connection nobody will come to doubt it later: another process leads.
                 is_over = account_id not in self._exchanges
+                self._second.stream_down(account_id)
                 self._doubts.stream_down(account_id, reason, at_once=is_over)
                 self._wake.set()
             case HoldingSeen(account_id, holding):

@@ -14,6 +14,9 @@ from .retries import Retries
 
 # Executions show late; after this a deviation that nothing explains stays unexplained.
 _EXPLAINED_WITHIN: Final = timedelta(minutes=10)
+# Rows follow what happened by a moment. What happened just before a stream came back is told by
+# nobody, and the compare that it then asks for may still read the rows of before.
+_ROWS_FOLLOW_WITHIN: Final = timedelta(seconds=3)
 
 
 class SecondLooks:
@@ -24,6 +27,17 @@ class SecondLooks:
         self._accounts: Retries[AccountId] = Retries(first=2.0, most=60.0)
         self._symbols: Retries[SymbolKey] = Retries(first=2.0, most=60.0)
         self._unstored: set[SymbolKey] = set()
+        self._cut: set[AccountId] = set()
+        self._after_cut: dict[AccountId, datetime] = {}
+
+    def stream_down(self, account_id: AccountId) -> None:
+        self._cut.add(account_id)
+
+    def stream_up(self, account_id: AccountId, now: datetime) -> None:
+        """After a cut, a second compare follows the one that is asked for at once."""
+        if account_id in self._cut:
+            self._cut.discard(account_id)
+            self._after_cut[account_id] = now + _ROWS_FOLLOW_WITHIN
 
     def plan(
         self,
@@ -49,7 +63,10 @@ class SecondLooks:
         self._accounts.plan(account_id, now, again=has_failed or bool(held & self._unstored))
 
     def accounts_due(self, now: datetime) -> set[AccountId]:
-        return self._accounts.take_due(now)
+        late = {account_id for account_id, at in self._after_cut.items() if at <= now}
+        for account_id in late:
+            del self._after_cut[account_id]
+        return late | self._accounts.take_due(now)
 
     def symbols_due(self, now: datetime) -> set[SymbolKey]:
         return self._symbols.take_due(now)

@@ -183,6 +183,26 @@ async def test_a_cut_stream_makes_doubt_until_the_compare_after_it_is_up_again()
 
 
 @in_fake_time
+async def test_rows_that_are_still_behind_after_a_reconnect_are_read_once_more() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")))
+    await stage.sweep()
+    async with serving(stage):
+        stage.reconciler.on_account(AccountFeedDown(ACCOUNT, "no pong"))
+        await asyncio.sleep(1)
+        # Sold a moment ago: no stream tells it, and Bybit's rows do not show it yet.
+        stage.reconciler.on_account(AccountFeedUp(ACCOUNT))
+        await asyncio.sleep(1)
+        assert stage.verdict(one) is IN_SYNC
+        stage.hold(BTC, "0.4")
+        await asyncio.sleep(5)
+        assert stage.verdict(one) is ALTERED
+        asked = len(stage.shelf.lists)
+        await asyncio.sleep(30)
+        assert len(stage.shelf.lists) == asked
+
+
+@in_fake_time
 async def test_a_reconnect_within_five_seconds_asks_for_everything_and_doubts_nothing() -> None:
     stage = Compares()
     pair = await stage.record(position(component("1"), component("2", SHORT, ETH)))
