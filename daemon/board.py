@@ -39,6 +39,8 @@ BanClock = Callable[[Environment], float]
 SweepClock = Callable[[], datetime | None]
 
 _CLOSED_AT_MOST: Final = 200
+# So many accounts that are only connecting are named one by one.
+_NAMED_AT_MOST: Final = 5
 # Two sweeps without a compare, and some: what was true then is no verdict any more.
 _VERDICT_AGES: Final = timedelta(minutes=11)
 _NOT_LOADED: Final = "recorded just now, not loaded yet"
@@ -273,10 +275,17 @@ class Board:
         }:
             yield f"prices of {environment}: {self._troubles[environment]}"
         accounts = list(self._portfolio.accounts.values())
-        for state in accounts:
-            if not state.stream_up:
-                why = state.trouble or "connecting"
-                yield f"account {state.account.label} ({state.account.id}): {why}"
+        down = [state for state in accounts if not state.stream_up]
+        queued = [state for state in down if state.trouble is None]
+        if len(queued) > _NAMED_AT_MOST:
+            yield (
+                f"{len(queued)} of {len(accounts)} accounts wait for their private stream: Bybit "
+                "lets in 500 in five minutes; meanwhile every sweep reads them"
+            )
+            down = [state for state in down if state.trouble is not None]
+        for state in down:
+            why = state.trouble or "connecting"
+            yield f"account {state.account.label} ({state.account.id}): {why}"
         for environment in {state.account.environment for state in accounts}:
             if (left := self.ban_left(environment)) > 0:
                 yield (
