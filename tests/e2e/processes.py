@@ -111,7 +111,7 @@ async def serving(
 @asynccontextmanager
 async def exchange(data_dir: Path | None, log: Path, port: int = 0) -> AsyncIterator[Process]:
     """`positiond paper` with its books in `data_dir`, or in memory alone."""
-    options = ("--port", str(port), "--seed", "11")
+    options: tuple[str, ...] = ("--port", str(port), "--seed", "11")
     if data_dir is not None:
         options = ("--data", str(data_dir), *options)
     async with _running(log, {}, "paper", *options) as process:
