@@ -304,7 +304,8 @@ class PositionReconciler:
         symbols = self._portfolio.symbols(account_id)
         begun = self._settlement.reads.begin(symbols, self._timing.now())
         readings = await self._reader.account(account_id, symbols, loop)
-        outcome = await self._settlement.settle(account_id, readings, begun)
+        # What was recorded since is not judged by rows that were not read for it.
+        outcome = await self._settlement.settle(account_id, readings, begun, focus=symbols)
         self._look_again(account_id, symbols, outcome)
 
     # --- the event path ---------------------------------------------------------------------

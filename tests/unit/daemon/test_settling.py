@@ -52,6 +52,22 @@ async def test_a_deviation_is_stored_and_shown_with_its_cause() -> None:
 
 
 @in_fake_time
+async def test_a_position_recorded_during_a_sweep_is_judged_by_a_compare_of_its_own() -> None:
+    stage = Compares()
+    await stage.record(position(component("1", of="old"), name="old"))
+    sweep = asyncio.create_task(stage.sweep())
+    await asyncio.sleep(0.005)
+    new = await stage.record(position(component("2", symbol=ETH, of="new"), name="new"))
+    # What its recording left: read ahead of the sweep's end, and judged by nobody.
+    stage.reconciler.keep(symbol_key(ETH), [stage.hold(ETH, "1")])
+    await sweep
+    assert (stage.verdict(new), stage.is_altered(new)) == (UNVERIFIED, False)
+    await stage.sweep()
+    assert (stage.verdict(new), stage.is_altered(new)) == (ALTERED, True)
+    assert set(stage.portfolio.deviations) == {symbol_key(ETH).bucket(0)}
+
+
+@in_fake_time
 async def test_a_deviation_leaves_memory_when_its_bucket_is_in_order_again() -> None:
     stage = Compares()
     await stage.record(position(component("1")))
