@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument(
         "--batch", type=int, default=25, help="runs that share a daemon (%(default)s)"
     )
-    parser.add_argument("--lanes", type=int, default=2, help="batches at a time (%(default)s)")
+    parser.add_argument("--lanes", type=int, default=3, help="batches at a time (%(default)s)")
     parser.add_argument("--seconds", type=float, help="start no batch later than this")
     parser.add_argument("--markets", nargs="+", choices=sorted(MARKETS), default=list(OFFERED))
     parser.add_argument(

@@ -72,7 +72,9 @@ class Campaign:
             min(order.batch, order.runs - begun) for begun in range(0, order.runs, order.batch)
         ]
         waiting = list(enumerate(sizes, start=order.seed))
-        print(f"{order.runs} runs, seed {order.seed}", flush=True)
+        print(
+            f"{order.runs} runs, seed {order.seed} (the plan is the seed's, who comes first is not)"
+        )
         async with databases() as postgres, asyncio.TaskGroup() as group:
             for lane in range(min(order.lanes, len(waiting))):
                 group.create_task(self._lane(postgres, waiting, 8.0 * lane))
