@@ -34,7 +34,11 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=sweep.ACCOUNTS, help="of `sweep`")
     arguments = parser.parse_args()
     names = arguments.names
-    known = {**BENCHMARKS, **ASKED_FOR, "sweep": partial(sweep.run, arguments.accounts)}
+    known: dict[str, Callable[[], Awaitable[Table]]] = {
+        **BENCHMARKS,
+        **ASKED_FOR,
+        "sweep": partial(sweep.run, arguments.accounts),
+    }
     if unknown := sorted(set(names) - known.keys()):
         parser.error(f"no such benchmark: {', '.join(unknown)}")
     logs.configure(LogConfig(level="error", format="console"))

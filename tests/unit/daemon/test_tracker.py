@@ -110,7 +110,11 @@ async def test_what_is_there_at_the_first_look_is_left_to_the_sweep_and_nothing_
     house = House()
     house.write(component("1"))
     asked: list[SymbolKey] = []
-    house.reconciler.recheck = asked.append  # type: ignore[method-assign]  # what is asked of it
+
+    def note(symbol: SymbolKey) -> None:
+        asked.append(symbol)
+
+    house.reconciler.recheck = note  # type: ignore[method-assign]  # what is asked of it
     async with house.watching() as group:
         group.create_task(house.tracker.run_watch(house.connections, house.reconciler))
         await house.tracker.loaded.wait()
