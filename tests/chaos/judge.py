@@ -157,7 +157,11 @@ def _ends_told(truth: Truth) -> Iterator[Violation]:
 
 def _outcome(truth: Truth, close: Row, leg: Leg, row: Row) -> Iterator[Violation]:
     outcome = row["outcome"]
-    left = truth.wanted(leg.component_id, close) - truth.filled(leg.component_id, close["close_id"])
+    wanted = truth.wanted(leg.component_id, close)
+    left = wanted - truth.filled(leg.component_id, close["close_id"])
+    if wanted == left == 0 and close.get("fraction"):
+        # A part of less than a step: nothing was to be closed, whatever it is called.
+        return
     if (outcome == "flat") != (left == 0):
         yield Violation("outcome told wrong", f"{left} is left, told {row}")
     if outcome in ("shortfall", "dust"):
