@@ -27,7 +27,8 @@ from .domain.model import (
 from .domain.orders import CloseRequest
 from .domain.pnl import price_basis
 from .domain.portfolio import NOT_COMPARED, Portfolio
-from .domain.ports import Closes, Positions
+from .domain.close_ports import Closes
+from .domain.ports import Positions
 from .domain.rates import BookedSums, booked_sums, currency_of
 from .domain.records import PnlWrite
 from .domain.services import Readiness

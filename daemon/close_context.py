@@ -24,7 +24,8 @@ from .domain.model import (
 from .domain.orders import CloseOrder, CloseRequest, OrderState, SignedOrder
 from .domain.plan import LegPlan, Surroundings, is_as_new_as
 from .domain.portfolio import Portfolio
-from .domain.ports import AccountExchange, Closes, Positions, Switches
+from .domain.close_ports import Closes
+from .domain.ports import AccountExchange, Positions, Switches
 from .domain.verdict import Reading, symbol_of
 from .in_flight import InFlight
 from .timing import Timing

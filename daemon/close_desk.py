@@ -10,7 +10,8 @@ from .domain.errors import Conflict, NotFound
 from .domain.model import CloseId, PositionId, UserId
 from .domain.orders import AcceptedClose, CloseRequest
 from .domain.portfolio import Portfolio
-from .domain.ports import Closes, Positions
+from .domain.close_ports import Closes
+from .domain.ports import Positions
 from .domain.services import CloseStatus
 from .tracker import Tracker
 

@@ -34,7 +34,8 @@ from .domain.orders import (
     SignedOrder,
 )
 from .domain.plan import is_ours
-from .domain.ports import AccountExchange, Closes
+from .domain.close_ports import Closes
+from .domain.ports import AccountExchange
 from .in_flight import InFlight
 from .timing import Timing
 

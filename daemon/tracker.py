@@ -39,7 +39,8 @@ from .domain.model import (
 )
 from .domain.people import AccountBook
 from .domain.portfolio import Portfolio
-from .domain.ports import Changes, Closes, Positions, Switches
+from .domain.close_ports import Closes
+from .domain.ports import Changes, Positions, Switches
 from .domain.services import Publisher
 from .domain.verdict import symbol_of
 from .places import with_coin
