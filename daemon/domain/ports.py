@@ -37,6 +37,7 @@ from .model import (
     UserId,
 )
 from .orders import (
+    CloseRequest,
     MarketOrder,
     OrderBook,
     RestingOrder,
