@@ -15,7 +15,6 @@ from decimal import Context, Decimal
 from typing import Final
 
 from .model import ZERO, ComponentId
-from .money import floor_to_step
 from .orders import OrderPart
 
 # Wide enough for the exact product of any two quantities: only the division is ever rounded.
@@ -78,12 +77,3 @@ def is_whole(shares: Sequence[OrderPart], quantity: Decimal) -> bool:
     """Whether the parts explain the order: heavy less light is what it sends."""
     net = sum((-p.quantity if p.is_light else p.quantity for p in shares), ZERO)
     return net == quantity
-
-
-def floored(parts: Sequence[OrderPart], step: Decimal) -> list[OrderPart]:
-    """The parts as whole steps; what is below one step is left out."""
-    whole = [
-        OrderPart(p.component_id, p.close_id, floor_to_step(p.quantity, step), p.is_light)
-        for p in parts
-    ]
-    return [part for part in whole if part.quantity]

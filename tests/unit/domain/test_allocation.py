@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
-from positiond.daemon.domain.allocation import closed_by, floored, is_whole
+from positiond.daemon.domain.allocation import closed_by, is_whole
 from positiond.daemon.domain.model import CloseId, ComponentId
 from positiond.daemon.domain.orders import OrderPart
 
@@ -113,11 +113,6 @@ def test_an_order_of_one_leg_closes_what_it_fills() -> None:
 def test_a_chunk_of_a_net_order_takes_its_parts_in_proportion() -> None:
     parts = [part("long", "10"), part("short", "4", light=True)]
     assert closed_by(parts, Decimal(6), Decimal(3), STEP) == {leg("long"): 5, leg("short"): 2}
-
-
-def test_parts_below_a_step_are_left_out() -> None:
-    kept = floored([part("a", "0.0015"), part("b", "0.0009")], STEP)
-    assert [(p.component_id, p.quantity) for p in kept] == [(leg("a"), STEP)]
 
 
 def test_parts_that_do_not_explain_the_order_are_told() -> None:
