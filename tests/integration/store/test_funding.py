@@ -27,6 +27,7 @@ from tests.builders_store import (
     NOW,
     add_account,
     add_position,
+    end,
     fill_of,
     leg,
     sent_order,
@@ -108,16 +109,7 @@ async def test_a_claim_is_what_was_open_at_the_time(store: Store, epoch: int) ->
     assert await opens_at(store, account, start + 9 * MINUTE) == [3, Decimal("-0.5")]
     assert await opens_at(store, account, start + 10 * MINUTE) == [2, Decimal("-0.5")]
     await store.closes.save_order(replace(order, state=OrderState.TERMINAL))
-    await store.closes.finish(
-        order.close_id,
-        RequestState.SENDING,
-        RequestState.DONE,
-        code=None,
-        detail=None,
-        legs=[],
-        dust={},
-        now=start + 20 * MINUTE,
-    )
+    await end(store, order.close_id, old=RequestState.SENDING, now=start + 20 * MINUTE)
     assert await opens_at(store, account, start + 19 * MINUTE) == [2, Decimal("-0.5")]
     assert await opens_at(store, account, start + 20 * MINUTE) == [Decimal("-0.5")]
 

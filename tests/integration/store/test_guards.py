@@ -196,7 +196,7 @@ async def test_the_ledgers_are_append_only(
     for statement in (
         "UPDATE executions SET price = 1",
         "DELETE FROM executions",
-        "TRUNCATE executions",
+        "TRUNCATE executions CASCADE",
         "UPDATE events SET kind = 'other'",
         "DELETE FROM events",
         "TRUNCATE events",
@@ -251,4 +251,4 @@ async def test_a_state_unknown_to_the_domain_is_unknown_to_the_schema(
     for request_state in RequestState:
         if request_state.is_open:
             await sql.execute("UPDATE close_requests SET state = $1", request_state)
-    assert (await store.closes.orders(order.close_id))[0].state is list(OrderState)[-1]
+    assert (await store.closes.orders([order.close_id]))[0].state is list(OrderState)[-1]

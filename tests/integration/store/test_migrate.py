@@ -73,6 +73,9 @@ JOIN (VALUES
 INSERT INTO close_requests (position_id, requested_by, state, created_at, expires_at)
 SELECT p.id, u.id, 'SETTLING', now(), now()
 FROM synthetic_positions p, users u WHERE p.name IN ('two coins', 'beyond');
+INSERT INTO close_legs (close_id, component_id, open_at_acceptance)
+SELECT r.id, c.id, c.expected_quantity
+FROM position_components c JOIN close_requests r ON r.position_id = c.position_id;
 INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol, position_idx,
     attempt, link_id, side, quantity, state, leader_epoch, created_at)
 SELECT gen_random_uuid(), r.id, c.id, p.account_id, c.category, c.symbol, 0, 1,

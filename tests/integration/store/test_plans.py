@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -149,8 +150,7 @@ async def test_rows_are_locked_in_the_order_of_their_ids_before_they_are_written
 
 
 async def test_a_fill_finds_its_order_component_and_position_by_their_ids(sql: Any) -> None:
-    component = await sql.fetchval("SELECT id FROM position_components LIMIT 1")
-    nodes = await _plan(sql, "lock_position_of_component", component)
+    nodes = await _plan(sql, "lock_positions_of_order", uuid4())
     assert "synthetic_positions" not in _scanned_whole(nodes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -18,7 +19,8 @@ from positiond.daemon.domain.model import (
     PositionId,
     Side,
 )
-from positiond.store.booking import book
+from positiond.store.booking import Booking, Piece, in_order
+from positiond.store.booking import book as book_pieces
 
 from tests.builders_store import NOW
 
@@ -71,18 +73,25 @@ def fill(
     )
 
 
+def book(component: Component, fills: Sequence[Fill], settle_coin: str | None = None) -> Booking:
+    """Fills that are one leg's alone."""
+    pieces = [Piece(fill, fill.quantity, fill.fee) for fill in in_order(fills)]
+    return book_pieces(component, pieces, settle_coin)
+
+
 def test_a_long_realizes_the_rise_and_a_short_the_fall() -> None:
     fills = [fill("a", "0.5", "110", "0.02"), fill("b", "1.5", "90", "-0.01")]
     long, short = book(component(Side.BUY), fills), book(component(Side.SELL), fills)
     fees = Decimal("0.01")
     assert long.money == (Booked("USDT", fees, realized_pnl=Decimal(-10)),)
     assert short.money == (Booked("USDT", fees, realized_pnl=Decimal(10)),)
-    assert (long.filled, long.closed, long.beyond) == (2, 2, 0)
+    assert (long.quantity, long.beyond) == (2, 0)
+    assert long.closed == {"a": Decimal("0.5"), "b": Decimal("1.5")}
 
 
 def test_what_is_filled_beyond_the_open_quantity_realizes_nothing() -> None:
     booking = book(component(closed="1.5"), [fill("a", "1", "110", "0.1")])
-    assert (booking.filled, booking.closed, booking.beyond) == (1, Decimal("0.5"), Decimal("0.5"))
+    assert (booking.quantity, booking.beyond) == (Decimal("0.5"), Decimal("0.5"))
     assert booking.money == (Booked("USDT", Decimal("0.1"), realized_pnl=Decimal(5)),)
 
 
@@ -143,7 +152,6 @@ def test_closed_and_beyond_are_the_whole_fill_and_never_more_than_was_open(
 ) -> None:
     fills = [fill(str(n), str(q), str(p), second=n) for n, (q, p) in enumerate(parts)]
     booking = book(component(), fills)
-    assert booking.filled == sum((q for q, _ in parts), Decimal(0))
-    assert booking.closed + booking.beyond == booking.filled
-    assert 0 <= booking.closed <= 2
+    assert booking.quantity + booking.beyond == sum((q for q, _ in parts), Decimal(0))
+    assert 0 <= booking.quantity <= 2
     assert booking.beyond >= 0
