@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar
@@ -186,7 +187,8 @@ class TestRestingOrders:
     async def test_every_page_is_read_and_each_order_told_once(self) -> None:
         first = envelope({"list": [self.ROW], "nextPageCursor": "p%3D2"})
         other = {**self.ROW, "orderId": "o-2", "orderStatus": "Untriggered"}
-        second = envelope({"list": [self.ROW, other], "nextPageCursor": ""})
+        stray = {**self.ROW, "orderId": "o-3", "symbol": "ETHUSDT"}
+        second = envelope({"list": [self.ROW, other, stray], "nextPageCursor": ""})
         async with scripted(order__realtime=[first, second]) as (venue, gateway):
             found = await bybit(gateway).open_orders(Category.LINEAR, "BTCUSDT")
             queries = [query for query, _ in venue.asked("/v5/order/realtime")]
@@ -220,7 +222,8 @@ class TestRestingOrders:
             client = gateway.client(Environment.PAPER)
             budget = client._budgets.of("KEY", "/v5/order/realtime", "linear")
             budget._reads_blocked_until = float("inf")
-            assert await account.open_orders(Category.LINEAR, "BTCUSDT") == []
+            async with asyncio.timeout(5):
+                assert await account.open_orders(Category.LINEAR, "BTCUSDT") == []
             assert len(venue.asked("/v5/order/realtime")) == 1
 
 
