@@ -21,7 +21,10 @@ KEY_LIFE = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A wish to close; `fingerprint` stands for what was asked, to tell a replay from a mix-up."""
+    """A wish to close; `fingerprint` stands for what was asked, to tell a replay from a mix-up.
+
+    `refusal` is why no new request may come of it.
+    """
 
     user_id: UserId
     terms: CloseTerms
@@ -29,6 +32,7 @@ class Ask:
     fingerprint: str
     expires_at: datetime
     now: datetime
+    refusal: Conflict | None = None
 
 
 async def accept(connection: Connection, ask: Ask, position_id: PositionId) -> AcceptedClose:
@@ -142,6 +146,8 @@ def _of_set(
 
 
 async def _open(connection: Connection, ask: Ask, position: Row, set_id: UUID | None) -> CloseId:
+    if ask.refusal is not None:
+        raise ask.refusal
     terms = ask.terms
     with explained():
         close_id = await connection.fetchval(

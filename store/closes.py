@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from ..daemon.domain.errors import NotFound
+from ..daemon.domain.errors import Conflict, NotFound
 from ..daemon.domain.model import CloseId, CloseOrderId, Fill, PositionId, UserId
 from ..daemon.domain.orders import (
     AcceptedClose,
@@ -51,8 +51,9 @@ class Closes:
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedClose:
-        ask = Ask(user_id, terms, idempotency_key, fingerprint, expires_at, now)
+        ask = Ask(user_id, terms, idempotency_key, fingerprint, expires_at, now, refusal)
         async with self._database.transaction() as connection:
             return await accept(connection, ask, position_id)
 
@@ -66,8 +67,9 @@ class Closes:
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedSet:
-        ask = Ask(user_id, terms, idempotency_key, fingerprint, expires_at, now)
+        ask = Ask(user_id, terms, idempotency_key, fingerprint, expires_at, now, refusal)
         async with self._database.transaction() as connection:
             return await accept_set(connection, ask, position_ids)
 

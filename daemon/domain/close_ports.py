@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from .errors import Conflict
 from .model import CloseId, CloseOrderId, Fill, PositionId, UserId
 from .orders import (
     AcceptedClose,
@@ -33,13 +34,15 @@ class Closes(Protocol):
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedClose:
         """Commit the intent in one transaction: request, position CLOSING, key, journal.
 
         Joins the open request if there is one, whatever its terms. A key seen in the last 24 h
         gives the original answer, even after CLOSED; with another fingerprint: InvalidInput
         `idempotency-key-reused`. Conflict `already-closed`; NotFound for an unknown or foreign
-        position.
+        position. A `refusal` is raised in place of a new request; a replay and a request that
+        joins an open one are answered all the same.
         """
         ...
 
@@ -53,12 +56,13 @@ class Closes(Protocol):
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedSet:
         """All of them or none, in one transaction.
 
         Where each has an open request of one and the same set, that set is the answer. Conflict
         `close-open` where one has any other; `already-closed`; InvalidInput `several-accounts`;
-        NotFound.
+        NotFound. `refusal` as for one.
         """
         ...
 

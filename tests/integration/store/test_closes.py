@@ -15,11 +15,13 @@ from positiond.daemon.domain.model import (
     BucketKey,
     Category,
     CloseId,
+    Position,
     PositionId,
     PositionStatus,
     Side,
 )
 from positiond.daemon.domain.orders import (
+    AcceptedClose,
     CloseTerms,
     LegOutcome,
     LegResult,
@@ -110,6 +112,33 @@ async def test_one_key_for_two_positions_at_once_is_given_to_one(store: Store) -
         *(accept(store, position, key="k") for position in positions), return_exceptions=True
     )
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
+    assert len(await store.closes.open_requests()) == 1
+
+
+async def test_a_refusal_stops_new_requests_alone(store: Store) -> None:
+    account = await add_account(store)
+    first, second = await add_position(store, account), await add_position(store, account)
+    opened = await accept(store, first, key="k")
+    refusal = Conflict("plan-changed", "the plan is too old")
+
+    async def ask(position: Position, key: str | None) -> AcceptedClose:
+        return await store.closes.accept(
+            account.user_id,
+            position.id,
+            terms=CloseTerms(),
+            idempotency_key=key,
+            fingerprint="close",
+            expires_at=NOW + timedelta(minutes=15),
+            now=NOW,
+            refusal=refusal,
+        )
+
+    for key in ("k", None):
+        answer = await ask(first, key)
+        assert (answer.close_id, answer.is_new) == (opened.close_id, False)
+    with pytest.raises(Conflict) as refused:
+        await ask(second, "l")
+    assert refused.value.code == "plan-changed"
     assert len(await store.closes.open_requests()) == 1
 
 
