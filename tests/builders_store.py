@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from positiond.daemon.domain.errors import Conflict
 from positiond.daemon.domain.model import (
     Account,
     BucketKey,
@@ -75,6 +76,7 @@ async def accept(
     key: str | None = None,
     fingerprint: str = "close",
     terms: CloseTerms = WHOLE,
+    refusal: Conflict | None = None,
 ) -> AcceptedClose:
     return await store.closes.accept(
         position.user_id,
@@ -84,6 +86,7 @@ async def accept(
         fingerprint=fingerprint,
         expires_at=NOW + 15 * MINUTE,
         now=NOW,
+        refusal=refusal,
     )
 
 
@@ -93,6 +96,7 @@ async def accept_set(
     key: str | None = None,
     fingerprint: str = "close",
     terms: CloseTerms = WHOLE,
+    refusal: Conflict | None = None,
 ) -> AcceptedSet:
     return await store.closes.accept_set(
         positions[0].user_id,
@@ -102,6 +106,7 @@ async def accept_set(
         fingerprint=fingerprint,
         expires_at=NOW + 15 * MINUTE,
         now=NOW,
+        refusal=refusal,
     )
 
 

@@ -345,6 +345,28 @@ async def test_an_expiry_moves_on_and_never_back(store: Store, epoch: int) -> No
     assert request.expires_at == later
 
 
+async def test_a_refusal_stops_new_closes_and_takes_back_no_answer(store: Store) -> None:
+    account = await add_account(store)
+    one, two, three = [await add_position(store, account) for _ in range(3)]
+    refusal = Conflict("read-only-key", "the key may not trade")
+    for asked in (
+        accept(store, one, refusal=refusal),
+        accept_set(store, one, two, refusal=refusal),
+    ):
+        with pytest.raises(Conflict) as refused:
+            await asked
+        assert refused.value is refusal
+    assert await store.closes.open_requests() == []
+    alone = await accept(store, one, key="one")
+    together = await accept_set(store, two, three, key="set")
+    for key in ("one", None):
+        again = await accept(store, one, key=key, refusal=refusal)
+        assert again == replace(alone, is_new=False)
+    for key in ("set", None):
+        both = await accept_set(store, two, three, key=key, refusal=refusal)
+        assert (both.set_id, both.is_new) == (together.set_id, False)
+
+
 async def _second_account(store: Store, account: Account) -> Account:
     credentials = Credentials("another key", "the secret")
     return await store.accounts.add(account.user_id, "second", Environment.PAPER, credentials)
