@@ -143,9 +143,8 @@ def plan_bucket(legs: Sequence[WantedLeg], around: Around) -> BucketPlan:
         gone = LegPlan(legs[0], shortfall=legs[0].quantity, detail="nothing left on Bybit")
         return replace(plan, legs=(gone,))
     instrument = around.instrument
-    if instrument is None or instrument.status in _CANNOT_TRADE:
-        status = instrument.status if instrument else "not listed"
-        return _blocked(plan, Blocker.NOT_TRADING, f"{plan.symbol} is {status}")
+    if instrument is None:
+        return _blocked(plan, Blocker.NOT_TRADING, f"{plan.symbol} is not listed")
     return _sized(plan, share, instrument, around)
 
 
@@ -208,6 +207,9 @@ def _explained(
 
 def _checked(plan: BucketPlan, share: Share, sign: int, around: Around) -> BucketPlan:
     """The plan with whatever stands in the way of its order."""
+    status = around.instrument.status if around.instrument else ""
+    if status in _CANNOT_TRADE:
+        plan = _blocked(plan, Blocker.NOT_TRADING, f"{plan.symbol} is {status}")
     if is_netted(share, sign, plan.total):
         against = f"nets it against {netted_against(share)} and holds {share.actual:+f}"
         detail = f"{plan.symbol}: {plan.total:f} to close, but Bybit {against}"

@@ -11,11 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from .buckets import position_idx_for, signed_size
 from .model import ZERO, Category, Component, Holding, Instrument
 from .money import floor_to_step
 from .records import BucketClaims
+
+# A shortage that all claims of a coin together explain as fees is still no fee where it would take
+# much of one leg: closed first, that leg would pay for all the others.
+_FEE_OF_OWN: Final = Decimal("0.05")
 
 
 class Blocker(StrEnum):
@@ -86,7 +91,8 @@ def bucket_share(
     several = len([leg for leg in legs if leg.open > 0]) > 1
     is_short = bool(shortfall) and (bool(rivals) or bool(unassigned) or several)
     if is_short and legs[0].category is Category.SPOT:
-        is_short = expected - actual > fee_tolerance * expected
+        is_fee = expected - actual <= fee_tolerance * expected
+        is_short = not is_fee or shortfall > _FEE_OF_OWN * abs(net)
     blocker = None
     if expected * actual < 0 or is_short or (several and not net and own):
         blocker = Blocker.SHORTFALL_UNATTRIBUTED

@@ -138,7 +138,7 @@ async def test_reduce_only_refused_while_the_position_is_there_is_tried_once_mor
     one = stage.record(component("1"))
     ended = await stage.close(one)
     assert (ended.state, stage.venue.size(BTC)) == (DONE, 0)
-    assert [order.attempt for order in await stage.ledger.orders(ended.id)] == [1, 2]
+    assert [order.attempt for order in await stage.ledger.orders([ended.id])] == [1, 2]
 
 
 @in_fake_time
@@ -148,7 +148,7 @@ async def test_reduce_only_refused_again_and_again_ends_with_the_reason() -> Non
     ended = await stage.close(stage.record(component("1")))
     assert (ended.state, ended.code) == (FAILED, "rejected")
     assert "110017" in ended.legs[0].detail
-    assert len(await stage.ledger.orders(ended.id)) == 5
+    assert len(await stage.ledger.orders([ended.id])) == 5
 
 
 @in_fake_time
