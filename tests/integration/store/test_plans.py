@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from positiond.daemon.domain.orders import RequestState
 from positiond.daemon.domain.records import PnlWrite, VerdictWrite
 from positiond.store.sql import SQL
 from positiond.store.store import Store
@@ -96,6 +97,49 @@ async def test_a_position_s_past_is_found_without_reading_everybody_s(deviating:
     ):
         nodes = await _plan(deviating, name, *values)
         large = {"deviations", "events", "synthetic_positions"}
+        assert not large & _scanned_whole(nodes), name
+
+
+async def test_a_close_s_rows_are_found_without_reading_those_of_the_past(sql: Any) -> None:
+    await sql.execute(
+        "WITH r AS ("
+        " INSERT INTO close_requests (position_id, requested_by, state, created_at, expires_at,"
+        "  set_id, ended_at)"
+        " SELECT p.id, a.user_id, 'FAILED', now(), now(), gen_random_uuid(), now()"
+        " FROM generate_series(1, 250), synthetic_positions p"
+        " JOIN accounts a ON a.id = p.account_id"
+        " WHERE p.status <> 'CLOSED' RETURNING id, position_id"
+        ") INSERT INTO close_legs (close_id, component_id, open_at_acceptance, target)"
+        " SELECT r.id, c.id, 1, 1 FROM r JOIN position_components c USING (position_id)"
+    )
+    # As if they had ended after their orders.
+    await sql.execute("ALTER TABLE close_order_parts DISABLE TRIGGER close_order_parts_add_up")
+    await sql.execute(
+        "WITH o AS ("
+        " INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol,"
+        "  position_idx, attempt, link_id, side, quantity, state, leader_epoch, created_at)"
+        " SELECT gen_random_uuid(), l.close_id, l.component_id, a.id, 'linear', 'BTCUSDT', 0, 1,"
+        "  replace(l.close_id::text, '-', ''), 'Sell', 1, 'TERMINAL', 1, now()"
+        " FROM close_legs l, accounts a RETURNING *"
+        ") INSERT INTO close_order_parts SELECT id, component_id, close_id, 1, 1, false FROM o"
+    )
+    await sql.execute("ANALYZE")
+    one = await sql.fetchrow("SELECT id, set_id FROM close_requests LIMIT 1")
+    order = await sql.fetchval("SELECT id FROM close_orders LIMIT 1")
+    state = (RequestState.SENDING, RequestState.SETTLING, None)
+    for name, values in (
+        ("close_orders", ([one["id"]],)),
+        ("close_order", (order,)),
+        ("lock_positions_of_order", (order,)),
+        ("lock_positions_of_closes", ([one["id"]],)),
+        ("requests_of_set", (one["set_id"],)),
+        ("open_requests", ()),
+        ("move_requests", ([one["id"]], *state)),
+        ("cancel_requests", ([one["id"]], NOW)),
+        ("nettings", ([one["id"]],)),
+    ):
+        nodes = await _plan(sql, name, *values)
+        large = {"close_requests", "close_legs", "close_orders", "close_order_parts"}
         assert not large & _scanned_whole(nodes), name
 
 
