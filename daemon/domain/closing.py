@@ -25,14 +25,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final
 
 from .errors import IllegalTransition
 from .orders import OrderState, RequestState
-
-S = TypeVar("S", RequestState, OrderState)
-E = TypeVar("E", "RequestEvent", "OrderEvent")
-
 
 class RequestEvent(StrEnum):
     CLAIMED = "claimed"
@@ -152,19 +148,3 @@ def next_order_state(state: OrderState, event: OrderEvent) -> OrderState:
         raise IllegalTransition(
             "illegal-transition", f"a close order in {state} cannot take '{event}'"
         ) from None
-
-
-def diagram(table: Mapping[tuple[S, E], S], start: S) -> str:
-    """The table as a mermaid state diagram; events between the same states share one arrow.
-
-    A restart is left out: it is allowed in every open state.
-    """
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for (source, event), target in table.items():
-        if event.name != "RESTARTED" and not (source == target and event.name == "ACKED"):
-            arrows.setdefault((source.value, target.value), []).append(event.value)
-    lines = ["stateDiagram-v2", f"    [*] --> {start.value}"]
-    lines += [f"    {a} --> {b}: {', '.join(events)}" for (a, b), events in arrows.items()]
-    sources = {source.value for source, _ in table}
-    ends = sorted({target.value for target in table.values()} - sources)
-    return "\n".join([*lines, *(f"    {end} --> [*]" for end in ends)])

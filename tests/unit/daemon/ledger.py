@@ -172,6 +172,7 @@ class Ledger:
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedClose:
         raise NotImplementedError("accepted by open_close")
 
@@ -185,6 +186,7 @@ class Ledger:
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedSet:
         raise NotImplementedError("accepted by open_set")
 
