@@ -30,6 +30,7 @@ from typing import Final
 from .errors import IllegalTransition
 from .orders import OrderState, RequestState
 
+
 class RequestEvent(StrEnum):
     CLAIMED = "claimed"
     BUCKETS_LOCKED = "buckets locked"
