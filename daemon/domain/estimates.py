@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal
-from typing import Final
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, assert_never
 
 from .model import ZERO, Category, Instrument, Side
 from .orders import OrderBook
@@ -41,9 +41,9 @@ def estimate(
     if price is None:
         return Estimate(fee_coin=coin)
     fee = None if fee_rate is None else _fee(instrument, quantity, price, fee_rate, index)
-    shown = price.quantize(instrument.tick_size, rounding=ROUND_HALF_EVEN)
+    shown = price.quantize(instrument.tick_size, rounding=ROUND_HALF_UP)
     if fee is not None:
-        fee = fee.quantize(_FEE_DIGITS, rounding=ROUND_UP)
+        fee = fee.quantize(_FEE_DIGITS, rounding=ROUND_HALF_UP)
     return Estimate(shown.normalize() + ZERO, fee, coin)
 
 
@@ -102,3 +102,5 @@ def _fee(
             return None if index is None else min(rate * index, _OPTION_FEE_CAP * price) * quantity
         case Category.LINEAR | Category.SPOT:
             return quantity * price * rate
+        case _:
+            assert_never(instrument.key.category)
