@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -89,9 +89,8 @@ def leg_result(work: LegWork, plan: BucketPlan) -> tuple[LegResult, Decimal]:
         # Whatever the bucket holds now, nobody knows what that order did to it.
         return result(LegOutcome.REJECTED, foreign), ZERO
     if not (plan.blockers or plan.quantity or plan.nettings):
-        return _nothing_more(
-            work, plan, result(LegOutcome.SHORTFALL, f"{left:f} was no longer there")
-        )
+        missing = result(LegOutcome.SHORTFALL, f"{left:f} was no longer there")
+        return _nothing_more(work, plan, missing)
     refused = (REFUSED, NOT_REDUCING)
     refusal = next((o.detail for o in reversed(work.orders) if o.status in refused), None)
     if refusal is not None and not closed:
@@ -101,15 +100,18 @@ def leg_result(work: LegWork, plan: BucketPlan) -> tuple[LegResult, Decimal]:
     return result(LegOutcome.RESIDUAL, f"{left:f} is still open: {why}"), ZERO
 
 
-def _nothing_more(work: LegWork, plan: BucketPlan, result: LegResult) -> tuple[LegResult, Decimal]:
-    """Too little is left to trade, or nothing: `result` says that it was not there."""
+def _nothing_more(work: LegWork, plan: BucketPlan, missing: LegResult) -> tuple[LegResult, Decimal]:
+    """Too little of it is left to trade, or (`missing`) nothing."""
     dust = next((p.dust for p in plan.legs if p.leg.component.id == work.component.id), ZERO)
     if not dust:
-        return result, ZERO
-    detail = f"{dust:f} is too little to trade"
+        is_there = work.component.side.sign * plan.actual > 0
+        if is_there and not work.closed:
+            # Zero fills never count as closed while the bucket holds anything in its direction.
+            missing = replace(missing, outcome=LegOutcome.RESIDUAL)
+        return missing, ZERO
     # Of a fraction that was asked nothing is left over: the position goes on with the rest.
     outcome = LegOutcome.FLAT if work.is_part and work.closed else LegOutcome.DUST
-    result = LegResult(result.component_id, outcome, result.filled, result.average_price, detail)
+    result = replace(missing, outcome=outcome, detail=f"{dust:f} is too little to trade")
     return result, ZERO if work.is_part else dust
 
 

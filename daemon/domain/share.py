@@ -91,8 +91,10 @@ def bucket_share(
     several = len([leg for leg in legs if leg.open > 0]) > 1
     is_short = bool(shortfall) and (bool(rivals) or bool(unassigned) or several)
     if is_short and legs[0].category is Category.SPOT:
-        is_fee = expected - actual <= fee_tolerance * expected
-        is_short = not is_fee or shortfall > _FEE_OF_OWN * abs(net)
+        # By what was recorded, so that the same shortage is judged alike once the legs are sold.
+        bought = sum((leg.quantity for leg in legs), ZERO)
+        is_fee = expected - actual <= fee_tolerance * (others + bought)
+        is_short = not is_fee or shortfall > _FEE_OF_OWN * bought
     blocker = None
     if expected * actual < 0 or is_short or (several and not net and own):
         blocker = Blocker.SHORTFALL_UNATTRIBUTED

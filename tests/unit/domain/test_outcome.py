@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 from positiond.daemon.domain.bucket_plan import WantedLeg, plan_bucket
-from positiond.daemon.domain.model import Component
+from positiond.daemon.domain.model import Category, Component
 from positiond.daemon.domain.orders import CloseOrder, LegOutcome, LegResult, Netting, OrderPart
 from positiond.daemon.domain.outcome import LegWork, average_price, leg_result, unverified_result
 
 from ...builders import SHORT, close_order, component
-from .surroundings import CLOSE, around
+from .surroundings import CLOSE, around, wallet
 
 
 def attempts(*filled: str) -> list[CloseOrder]:
@@ -73,6 +73,16 @@ def test_a_shortfall_beside_others_is_a_residual() -> None:
 
 def test_nothing_filled_while_the_bucket_holds_the_leg_is_never_closed() -> None:
     assert outcome(fared("1", *attempts("0", "0"))) is LegOutcome.RESIDUAL
+
+
+def test_zero_fills_are_no_shortfall_while_the_wallet_holds_the_coin() -> None:
+    small = replace(component("1", category=Category.SPOT), coin="BTC")
+    others = replace(component("2000", category=Category.SPOT, of="other"), coin="BTC")
+    leg = replace(small, quantity=Decimal(100), closed_quantity=Decimal(99))
+    work = LegWork(leg, Decimal(1), is_part=False)
+    plan = plan_bucket([WantedLeg(leg, CLOSE, work.left)], wallet(leg, "2000", others))
+    assert (plan.quantity, plan.blockers) == (0, ())
+    assert leg_result(work, plan)[0].outcome is LegOutcome.RESIDUAL
 
 
 def test_too_little_to_trade_is_dust_and_says_how_much() -> None:
