@@ -201,6 +201,8 @@ class ClosePlanner:
         async with asyncio.TaskGroup() as group:
             quote = group.create_task(self._quotes.quote(leg.position, leg.instrument_key))
             around = await run.around(with_resting=True)
+        if run.is_spot:
+            around = replace(around, resting=quote.result().resting)
         return _Bucket(around, run.plans(around), quote.result())
 
     def _offers(self, position: Position, buckets: Sequence[_Bucket]) -> Offers:

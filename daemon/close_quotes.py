@@ -1,4 +1,4 @@
-"""What a preview asks beside the sizes: the book just now, and what a market order pays."""
+"""What a preview asks beside the sizes: the book, what an order pays, and who locks the coin."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from .domain.errors import PositiondError
-from .domain.model import AccountId, InstrumentKey, Position
-from .domain.orders import OrderBook
+from .domain.model import AccountId, Category, InstrumentKey, Position, Side
+from .domain.orders import OrderBook, RestingOrder
 from .domain.ports import AccountExchange, Gateway
 from .timing import Timing
 
 T = TypeVar("T")
 
-# Neither is worth waiting for: the reads may stand behind those of a full compare.
+# None of it is worth waiting for: the reads may stand behind those of a full compare.
 _PATIENCE: Final = 2.0
 _FEES_GOOD_FOR: Final = timedelta(minutes=10)
 
@@ -28,10 +28,12 @@ class Quote:
 
     book: OrderBook | None
     fee_rate: Decimal | None
+    resting: tuple[RestingOrder, ...] = ()
+    """Of a spot instrument alone: the open sales that lock its coin."""
 
 
 class CloseQuotes:
-    """Asks for both at once; nothing here fails, for an estimate may be lacking."""
+    """Asks for all at once; nothing here fails, for an estimate may be lacking."""
 
     def __init__(
         self,
@@ -51,7 +53,16 @@ class CloseQuotes:
                 _in_time(self._gateway.order_book(key.environment, key.category, key.symbol))
             )
             fee_rate = group.create_task(self._fee_rate(position, key))
-        return Quote(book.result(), fee_rate.result())
+            resting = group.create_task(self._sales(position, key))
+        return Quote(book.result(), fee_rate.result(), resting.result())
+
+    async def _sales(self, position: Position, key: InstrumentKey) -> tuple[RestingOrder, ...]:
+        """A close never touches them, so that it does not read them either."""
+        if key.category is not Category.SPOT:
+            return ()
+        asking = self._exchange(position).open_orders(key.category, key.symbol)
+        orders = await _in_time(asking) or []
+        return tuple(order for order in orders if order.side is Side.SELL)
 
     async def _fee_rate(self, position: Position, key: InstrumentKey) -> Decimal | None:
         whose, now = (position.account_id, key), self._timing.now()

@@ -193,6 +193,21 @@ async def test_orders_in_the_way_are_named() -> None:
 
 
 @in_fake_time
+async def test_the_sales_that_lock_a_coin_are_named_and_do_not_change_the_plan() -> None:
+    stage = Previews()
+    leg = replace(component("1", category=Category.SPOT), coin="BTC")
+    one = stage.record(leg)
+    stage.venue.locked["BTC"] = Decimal("0.4")
+    bid = replace(resting("0.4", side="Buy"), category=Category.SPOT)
+    stage.venue.resting = [replace(resting("0.4"), category=Category.SPOT), bid]
+    plan = await stage.plan()
+    assert [blocker.code for blocker in plan.legs[0].blockers] == ["coin-locked"]
+    assert [order.side for order in plan.legs[0].resting] == [SHORT]
+    request = await stage.close(one, CloseTerms(expected_plan=plan.plan_id))
+    assert (request.state, request.code) == (RequestState.FAILED, "coin-locked")
+
+
+@in_fake_time
 async def test_legs_that_share_an_order_share_its_price_and_the_heavy_ones_its_fee() -> None:
     stage = Previews()
     stage.record(component("3"), component("1", SHORT))
