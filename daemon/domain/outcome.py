@@ -95,8 +95,9 @@ def leg_result(work: LegWork, plan: BucketPlan) -> tuple[LegResult, Decimal]:
     refusal = next((o.detail for o in reversed(work.orders) if o.status in refused), None)
     if refusal is not None and not closed:
         return result(LegOutcome.REJECTED, refusal), ZERO
-    why = plan.detail if plan.blockers else None
-    why = why or refusal or work.stopped or _last_detail(work.orders) or "not filled"
+    blocked = plan.detail if plan.blockers else None
+    reasons = (blocked, refusal or _last_detail(work.orders), work.stopped)
+    why = "; ".join(dict.fromkeys(filter(None, reasons))) or "not filled"
     return result(LegOutcome.RESIDUAL, f"{left:f} is still open: {why}"), ZERO
 
 
