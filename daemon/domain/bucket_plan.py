@@ -262,6 +262,7 @@ def plan_hash(plans: Iterable[BucketPlan]) -> str:
         )
         for plan in plans
         for one in plan.legs
+        if one.leg.quantity
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 

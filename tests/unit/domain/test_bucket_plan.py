@@ -20,7 +20,7 @@ from positiond.daemon.domain.model import Category, Component, ComponentId
 from positiond.daemon.domain.orders import RestingOrder
 from positiond.daemon.domain.share import Blocker
 
-from ...builders import LONG, SHORT, component, holding
+from ...builders import ETH, LONG, SHORT, component, holding
 from .samples import quantities, sides, signed, steady
 from .surroundings import CLOSE, around, resting, wallet
 
@@ -319,3 +319,9 @@ def test_a_plans_name_does_not_hang_on_the_order_of_its_legs() -> None:
     one, other = component("1", of="a"), component("1", SHORT, of="b")
     plans = [alone(one, around(one, "1")), alone(other, around(other, "-1"))]
     assert plan_hash(plans) == plan_hash(plans[::-1])
+
+
+def test_a_leg_that_is_closed_already_decides_nothing() -> None:
+    one, gone = component("1"), component("2", SHORT, ETH, closed="2")
+    plans = [alone(one, around(one, "1")), alone(gone, around(gone, "-5"))]
+    assert plan_hash(plans) == plan_hash(plans[:1])
