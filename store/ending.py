@@ -190,7 +190,9 @@ async def cancel(connection: Connection, user_id: UserId, close_id: CloseId, now
     positions = await connection.fetch(SQL["lock_positions_of_closes"], close_ids)
     cancelled = await connection.fetch(SQL["cancel_requests"], close_ids, now)
     if len(cancelled) != len(close_ids):
-        raise await _why_not(connection, close_id)
+        # One that was just ended here, to be taken back, is in the way of nothing.
+        others = set(close_ids) - {row["id"] for row in cancelled}
+        raise await _why_not(connection, close_id if close_id in others else others.pop())
     for position in positions:
         await connection.execute(SQL["mark_active_again"], position["id"])
         await note(

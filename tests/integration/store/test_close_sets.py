@@ -308,6 +308,19 @@ async def test_a_set_of_which_one_has_sent_is_not_cancelled(store: Store, epoch:
     assert len(await store.closes.open_requests()) == 2
 
 
+async def test_a_set_is_not_cancelled_in_part(store: Store, epoch: int) -> None:
+    account = await add_account(store)
+    positions = [await add_position(store, account) for _ in range(2)]
+    ids = [close.close_id for close in (await accept_set(store, *positions)).closes]
+    await to_preflight(store, *ids)
+    await write_ahead(store, order_of(ids[1], positions[1], positions[1].components[0]))
+    for close_id in ids:
+        with pytest.raises(Conflict) as refused:
+            await store.closes.cancel(account.user_id, close_id, NOW)
+        assert refused.value.code == "already-sending"
+    assert len(await store.closes.open_requests()) == 2
+
+
 async def test_cancelling_a_set_and_writing_ahead_at_once_lets_one_win(
     store: Store, epoch: int
 ) -> None:

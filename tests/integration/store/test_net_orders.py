@@ -31,6 +31,8 @@ from tests.builders_store import (
     write_ahead,
 )
 
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
 
 async def sides(store: Store, long: str = "5", short: str = "2") -> tuple[Position, Position]:
     account = await add_account(store)
@@ -139,6 +141,23 @@ async def test_random_reports_at_once_of_net_orders_that_share_positions_book_ea
     await connection.close()
     by_position = {row["position_id"]: row["quantity"] for row in ledger}
     assert [by_position[p.id] for p in (*heavy, *light)] == [3, 7, Decimal("1.5"), Decimal("2.5")]
+
+
+async def test_a_report_is_split_by_what_others_booked_while_it_waited(
+    store: Store, epoch: int, postgres_url: str
+) -> None:
+    long, short = await sides(store)
+    order = await net_order(store, [long], [short], step="1")
+    connection = await asyncpg.connect(postgres_url)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group, connection.transaction():
+        # Whoever books a fill has to wait for this row before he writes to it.
+        await connection.execute("SELECT FROM close_orders FOR UPDATE")
+        for fill in _fills(order, ["1", "1", "1"], "110"):
+            group.create_task(store.closes.add_fills(order, [fill]))
+        while await connection.fetchval(WAITING) < 3:  # noqa: ASYNC110 - Postgres tells nobody
+            await asyncio.sleep(0.01)
+    await connection.close()
+    assert await closed_of(store, long, short) == [5, 2]
 
 
 async def test_fills_of_orders_that_lock_the_same_positions_do_not_deadlock(
