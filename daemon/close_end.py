@@ -18,7 +18,7 @@ from .domain.bucket_plan import Around
 from .domain.closing import RequestEvent, next_request_state
 from .domain.errors import CredentialsRefused
 from .domain.model import ZERO, BucketKey, ComponentId
-from .domain.orders import CloseEnding, CloseRequest, LegResult
+from .domain.orders import CloseEnding, CloseRequest, LegOutcome, LegResult
 from .domain.outcome import PERMITTED, leg_result, unverified_result, worst
 from .domain.plan import is_as_new_as
 from .domain.verdict import Reading
@@ -134,7 +134,7 @@ class CloseEnd:
     ) -> None:
         endings = []
         for request in self._job.requests:
-            legs = [results[c] for c in request.open_at_acceptance if c in results]
+            legs = [results.get(c) or _was_closed(c) for c in request.open_at_acceptance]
             failed = [result for result in legs if result.outcome not in PERMITTED]
             event = RequestEvent.NOT_CLOSED if failed else RequestEvent.VERIFIED
             code = detail = None
@@ -192,3 +192,7 @@ class CloseEnd:
         self._job.requests = list(ended)
         for request, position in zip(ended, positions, strict=True):
             self._job.c.ended(request, position)
+
+
+def _was_closed(leg: ComponentId) -> LegResult:
+    return LegResult(leg, LegOutcome.FLAT, ZERO, None, "nothing was open of it")

@@ -58,7 +58,9 @@ class CloseJob:
             )
             for request, position in zip(self.requests, self.positions, strict=True)
             for component in position.components
-            if component.id in request.open_at_acceptance
+            # Of a leg that is closed already there is nothing to ask Bybit, who may have
+            # forgotten its contract.
+            if request.open_at_acceptance.get(component.id)
         ]
         self.orders: list[CloseOrder] = []
         self.nettings: list[Netting] = []

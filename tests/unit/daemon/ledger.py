@@ -83,9 +83,11 @@ class Ledger:
         stored = replace(self.positions[position.id], status=PositionStatus.CLOSING)
         self.positions[position.id] = stored
         request = close_request(stored, created_at=now(), expires_at=now() + self.expiry)
+        opened = {component.id: component.open for component in stored.components}
+        request = replace(request, open_at_acceptance=opened)
         terms = terms or CloseTerms()
         part = terms.fraction if terms.fraction is not None else Decimal(1)
-        targets = {leg: opened * part for leg, opened in request.open_at_acceptance.items()}
+        targets = {leg: quantity * part for leg, quantity in opened.items()}
         request = replace(request, terms=terms, set_id=set_id, targets=targets)
         self.requests[request.id] = request
         return request
