@@ -9,6 +9,7 @@ from positiond.daemon.domain.model import Category, Holding, OrderReport, OrderS
 from positiond.daemon.domain.orders import CloseOrder, OrderState
 from positiond.daemon.domain.plan import (
     IDLE_ATTEMPTS,
+    MOST_ATTEMPTS,
     idle_attempts,
     is_as_new_as,
     is_expired,
@@ -47,6 +48,12 @@ def test_a_fill_starts_the_count_anew() -> None:
     orders = attempts("0", "0", "0.1", "0", "0")
     assert idle_attempts(orders) == 2
     assert may_try_again(orders)
+
+
+def test_attempts_that_fill_are_bounded_too() -> None:
+    orders = [close_order("1000", "1", attempt=n) for n in range(MOST_ATTEMPTS)]
+    assert may_try_again(orders[:-1])
+    assert not may_try_again(orders)
 
 
 @pytest.mark.parametrize(
