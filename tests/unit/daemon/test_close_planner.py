@@ -175,6 +175,8 @@ async def test_what_nets_against_others_has_no_decision_to_offer() -> None:
     stage = Previews()
     stage.record(component("1"))
     stage.record(component("3", SHORT, of="other"), name="other")
+    # Half a coin too much could be decided on, and would still be netted away.
+    stage.venue.trade(BTC, "0.5")
     plan = await stage.plan()
     (blocker,) = plan.legs[0].blockers
     assert (blocker.code, blocker.resolve) == ("netted", ())
