@@ -137,6 +137,17 @@ async def test_a_planned_part_is_what_the_close_of_that_part_sends() -> None:
 
 
 @in_fake_time
+async def test_a_leg_that_is_closed_already_is_neither_asked_for_nor_shown() -> None:
+    stage = Previews()
+    one = stage.record(component("1"), component("5", SHORT, ETH, closed="5"))
+    plan = await stage.plan()
+    assert [leg.component.symbol for leg in plan.legs] == [BTC]
+    assert stage.venue.reads == [BTC]
+    request = await stage.close(one, CloseTerms(expected_plan=plan.plan_id))
+    assert request.state is RequestState.DONE
+
+
+@in_fake_time
 async def test_a_close_by_a_plan_that_no_longer_holds_sends_nothing() -> None:
     stage = Previews()
     one = stage.record(component("1"))
