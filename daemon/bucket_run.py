@@ -59,8 +59,11 @@ class BucketRun:
 
     @property
     def settle_coin(self) -> str | None:
+        """As its instrument says; to a process that just started, as its orders' rows say."""
         instrument = self._job.c.catalogue.cached(self.legs[0].instrument_key)
-        return instrument.settle_coin if instrument is not None else None
+        if instrument is not None:
+            return instrument.settle_coin
+        return next((order.settle_coin for order in self.orders), None)
 
     @property
     def orders(self) -> list[CloseOrder]:

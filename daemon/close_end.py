@@ -56,6 +56,7 @@ class CloseEnd:
         except CredentialsRefused as error:
             await self._refused_while_verifying(buckets, error)
             return
+        self._refused_since = None
         if self._has_late_fill():
             await self._job.move(RequestEvent.LATE_FILL)
             return

@@ -65,8 +65,6 @@ class CloseRun:
     def nudge(self) -> None:
         """Look again now for whatever is waited for."""
         self.job.waits.nudge()
-        for link_id in self.job.link_ids:
-            self._c.inboxes[link_id].news.set()
 
     async def _retrying(self, step: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(first=0.3, most=5.0)

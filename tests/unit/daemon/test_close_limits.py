@@ -256,6 +256,17 @@ async def test_an_expired_request_sends_nothing() -> None:
 
 
 @in_fake_time
+async def test_a_request_that_expires_while_it_waits_its_turn_sends_nothing() -> None:
+    stage = Stage()
+    request = stage.ledger.open_close(stage.record(component("1")))
+    async with asyncio.TaskGroup() as group, stage.locks.held([symbol_key()]):
+        group.create_task(stage.drive(request))
+        await asyncio.sleep(timedelta(minutes=16).total_seconds())
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "expired", [])
+
+
+@in_fake_time
 async def test_a_request_that_expires_after_a_part_fill_settles_and_sends_no_more() -> None:
     stage = Stage(Reaction(fills="0.4", shows_after=20))
     stage.venue.stream_up = False

@@ -157,3 +157,41 @@ async def test_a_spot_leg_waits_for_a_leg_that_is_unknown_and_then_goes_on() -> 
         assert [order.symbol for order in stage.venue.sent] == ["BTCUSD"]
     assert stage.ledger.requests[request.id].state is DONE
     assert now() >= request.created_at + timedelta(seconds=24)
+
+
+@in_fake_time
+async def play_killed(passage: int, passed: list[str]) -> None:
+    """Close coin and what settles in it, killed at the passage; both are closed once and whole."""
+    stage = Stage(Reaction(fills="2"), Reaction(hangs=True, fills="1"), Reaction(fills="0.4"))
+    stage.door.rules["BTCUSD"] = instrument("BTCUSD", category=Category.INVERSE, settle_coin="BTC")
+    one = stage.record(spot("1"), component("3", SHORT, "BTCUSD", category=Category.INVERSE))
+    stage.venue.trade("BTC", "4")
+    request = stage.ledger.open_close(one)
+    stage.gate.stop_at = passage
+    run = asyncio.create_task(stage.drive(request))
+    stopped = asyncio.create_task(stage.gate.reached.wait())
+    await asyncio.wait({run, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not run.done():
+        run.cancel()
+        await asyncio.wait({run})
+        stage.restart()
+        if stage.ledger.requests[request.id].state.is_open:
+            await stage.drive(stage.ledger.requests[request.id])
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, outcomes(ended)) == (DONE, [FLAT, FLAT])
+    assert (stage.venue.size("BTC"), stage.venue.size("BTCUSD")) == (4, 0)
+    at = {order.symbol: when for when, order in stage.venue.arrived}
+    first_sale = min(when for when, order in stage.venue.arrived if order.symbol == BTC)
+    assert first_sale > at["BTCUSD"]
+    passed += stage.gate.passed
+
+
+def test_killed_at_any_passage_coin_is_still_sold_after_what_settles_in_it() -> None:
+    passed: list[str] = []
+    play_killed(0, passed)
+    for number, what in enumerate(passed, start=1):
+        try:
+            play_killed(number, [])
+        except AssertionError as error:
+            raise AssertionError(f"killed at passage {number}, {what!r}: {error}") from error
