@@ -1,5 +1,6 @@
 # `make demo` and `make test` need python3 (3.11 or newer, with venv) and nothing else.
 # ARGS is passed on: make demo ARGS='--json --port 8080', make test ARGS='-k closing'.
+# N and SEED are chaos's own: make chaos N=300 SEED=7 (a new seed without one).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,13 +11,14 @@ CHROMIUM := $(shell command -v chromium || command -v chromium-browser || comman
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
-.PHONY: help demo test thorough lint bench long readme dashboard lock clean
+.PHONY: help demo test thorough chaos lint bench long readme dashboard lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo       the whole thing on this machine, nothing to configure'
 	@echo 'make test       the tests that take minutes at most'
 	@echo 'make thorough   those that wait or compute for longer'
+	@echo 'make chaos      closes under faults, kills and hand trades (N=50 SEED=…)'
 	@echo 'make lint       ruff, formatting'
 	@echo 'make bench      measurements'
 	@echo 'make long       soaks and long fuzzing'
@@ -33,6 +35,9 @@ test: .venv/dev.stamp
 
 thorough: .venv/dev.stamp
 	@exec $(BIN)/python -m pytest -n 4 --dist worksteal -m thorough $(ARGS)
+
+chaos: .venv/dev.stamp
+	@exec $(BIN)/python -m tests.chaos $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check $(SOURCES)

@@ -16,6 +16,7 @@ from ..daemon.domain.events import (
     FillSeen,
     HoldingSeen,
     OrderSeen,
+    WalletSeen,
 )
 from ..daemon.domain.model import AccountId
 from . import translate, vocab
@@ -168,9 +169,10 @@ class BybitAccountFeed:
                 sink(OrderSeen(self._account_id, translate.order_report(read_order(row))))
             case PrivateKind.WALLET:
                 read_at = frame.created_at or self._clock.now()
-                for coin in read_wallet(row).coins:
-                    # Coins that it does not name are as they were.
+                coins = read_wallet(row).coins
+                for coin in coins:
                     sink(HoldingSeen(self._account_id, translate.coin_holding(coin, read_at)))
+                sink(WalletSeen(self._account_id, frozenset(coin.coin for coin in coins)))
             case PrivateKind.FAST_EXECUTION:
                 self._tools.oddities.note(f"push never asked for: {frame.kind}", "left out")
             case _:

@@ -26,6 +26,7 @@ from .wiring import Daemon
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY: Final = 0.25
+_STREAMS_WITHIN: Final = 20.0
 
 
 async def serve(
@@ -70,14 +71,21 @@ async def serve(
 
 
 async def _keep_notified(daemon: Daemon, notifier: Notifier) -> NoReturn:
-    """READY once everything is true that readiness asks; WATCHDOG while every loop beats."""
-    told, status = False, ""
+    """READY once the first full compare is done; WATCHDOG while every loop beats.
+
+    READY waits a while for what else readiness asks, but no longer: one mistyped key, or the
+    streams of hundreds of accounts, must not have the manager kill what does its work.
+    """
+    told, status, due = False, "", float("inf")
+    clock = asyncio.get_running_loop().time
     while True:
         readiness = daemon.board.readiness()
-        if readiness.is_ready and not told:
-            notifier.ready("tracking")
-            told = True
         now = "tracking" if readiness.is_ready else "; ".join(readiness.reasons)
+        if due == float("inf") and daemon.reconciler.last_sweep_at is not None:
+            due = clock() + _STREAMS_WITHIN
+        if not told and (readiness.is_ready or clock() >= due):
+            notifier.ready(now)
+            told = True
         if now != status:
             notifier.status(now)
             status = now

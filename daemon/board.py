@@ -8,6 +8,7 @@ from typing import Final
 
 from .domain.book import Book, LegValue, Valuation
 from .domain.buckets import position_idx_for
+from .domain.close_ports import Closes
 from .domain.deviations import DeviationRow
 from .domain.history import PnlPoint
 from .domain.model import (
@@ -27,7 +28,6 @@ from .domain.model import (
 from .domain.orders import CloseRequest
 from .domain.pnl import price_basis
 from .domain.portfolio import NOT_COMPARED, Portfolio
-from .domain.close_ports import Closes
 from .domain.ports import Positions
 from .domain.rates import BookedSums, booked_sums, currency_of
 from .domain.records import PnlWrite
@@ -40,6 +40,8 @@ BanClock = Callable[[Environment], float]
 SweepClock = Callable[[], datetime | None]
 
 _CLOSED_AT_MOST: Final = 200
+# So many accounts that are only connecting are named one by one.
+_NAMED_AT_MOST: Final = 5
 # Two sweeps without a compare, and some: what was true then is no verdict any more.
 _VERDICT_AGES: Final = timedelta(minutes=11)
 _NOT_LOADED: Final = "recorded just now, not loaded yet"
@@ -274,10 +276,17 @@ class Board:
         }:
             yield f"prices of {environment}: {self._troubles[environment]}"
         accounts = list(self._portfolio.accounts.values())
-        for state in accounts:
-            if not state.stream_up:
-                why = state.trouble or "connecting"
-                yield f"account {state.account.label} ({state.account.id}): {why}"
+        down = [state for state in accounts if not state.stream_up]
+        queued = [state for state in down if state.trouble is None]
+        if len(queued) > _NAMED_AT_MOST:
+            yield (
+                f"{len(queued)} of {len(accounts)} accounts wait for their private stream: Bybit "
+                "lets in 500 in five minutes; meanwhile every sweep reads them"
+            )
+            down = [state for state in down if state.trouble is not None]
+        for state in down:
+            why = state.trouble or "connecting"
+            yield f"account {state.account.label} ({state.account.id}): {why}"
         for environment in {state.account.environment for state in accounts}:
             if (left := self.ban_left(environment)) > 0:
                 yield (

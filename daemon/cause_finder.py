@@ -8,7 +8,7 @@ and looked for again with the next compare: no verdict waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -180,7 +180,33 @@ class CauseFinder:
         if cause.kind is CauseKind.UNKNOWN and self._may_be_delivered(deviation):
             deliveries = await exchange.deliveries_since(bucket.category, bucket.symbol, since)
             cause = explain(deviation, replace(picture, deliveries=deliveries), unit, row)
+        if cause.kind is CauseKind.UNKNOWN and bucket.category is Category.SPOT:
+            listed += await self._by_other_pairs(exchange, bucket, symbols, since)
+            picture = await self._picture(bucket, start, _merged(heard, listed))
+            cause = explain(deviation, picture, unit, row)
         return cause
+
+    async def _by_other_pairs(
+        self,
+        exchange: AccountExchange,
+        bucket: BucketKey,
+        symbols: Collection[str],
+        since: datetime,
+    ) -> list[Fill]:
+        """The coin's executions in pairs that no leg names: its sale for another quote coin."""
+        environment = self._portfolio.accounts[bucket.account_id].account.environment
+        found = [
+            fill
+            for fill in await exchange.fills_since(Category.SPOT, since)
+            if fill.symbol not in symbols and fill.symbol.startswith(bucket.symbol)
+        ]
+        pairs = set()
+        for symbol in sorted({fill.symbol for fill in found}):
+            key = InstrumentKey(environment, Category.SPOT, symbol)
+            instrument = await self._catalogue.instrument(key)
+            if instrument is not None and instrument.base_coin == bucket.symbol:
+                pairs.add(symbol)
+        return [fill for fill in found if fill.symbol in pairs]
 
     async def _picture(self, bucket: BucketKey, start: _Start, fills: Sequence[Fill]) -> Gathered:
         heard = {

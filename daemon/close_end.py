@@ -18,7 +18,7 @@ from .domain.bucket_plan import Around
 from .domain.closing import RequestEvent, next_request_state
 from .domain.errors import CredentialsRefused
 from .domain.model import ZERO, BucketKey, ComponentId
-from .domain.orders import CloseEnding, CloseRequest, LegOutcome, LegResult
+from .domain.orders import CloseEnding, CloseRequest, LegOutcome, LegResult, RequestState
 from .domain.outcome import PERMITTED, leg_result, unverified_result, worst
 from .domain.plan import is_as_new_as
 from .domain.verdict import Reading
@@ -169,9 +169,6 @@ class CloseEnd:
         """All of them in one transaction; what was netted together ends together."""
         c, now = self._job.c, self._job.c.timing.now()
         await c.closes.finish(endings, self._job.state, now)
-        if any(ending.dust for ending in endings):
-            # Before the position leaves memory: what is left of it must not look like a surplus.
-            c.portfolio.unassigned = await c.positions.unassigned()
         ended = []
         for request, ending in zip(self._job.requests, endings, strict=True):
             _log.info("close ended", close=str(request.id), state=ending.new, code=ending.code)
@@ -189,10 +186,16 @@ class CloseEnd:
 
     async def tell(self, ended: Sequence[CloseRequest]) -> None:
         # Read first: while this fails the job counts as open here, and is looked at again.
-        positions = [await self._job.c.positions.load(r.position_id) for r in ended]
+        c = self._job.c
+        positions = [await c.positions.load(r.position_id) for r in ended]
+        unassigned = await c.positions.unassigned()
         self._job.requests = list(ended)
+        if any(request.state is RequestState.DONE for request in ended):
+            # In one step with the positions: in between, dust would count twice or look like more
+            # than is recorded.
+            c.portfolio.note_unassigned(unassigned, {leg.place for leg in self._job.legs})
         for request, position in zip(ended, positions, strict=True):
-            self._job.c.ended(request, position)
+            c.ended(request, position)
 
 
 def _was_closed(leg: ComponentId) -> LegResult:

@@ -10,9 +10,9 @@ from typing import Final, NoReturn
 import structlog
 
 from .backoff import Backoff
-from .domain.errors import PositiondError
+from .domain.errors import CredentialsRefused, ExchangeRefused, PositiondError
 from .domain.events import AccountEvent, AccountFeedUp, FillSeen
-from .domain.model import AccountId, Category
+from .domain.model import AccountId, Category, Fill
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Evidence
 from .funding_ledger import FundingLedger, is_funding
@@ -124,11 +124,24 @@ class FundingReads:
         for category in sorted(categories):
             for fill in await exchange.fills_since(category, since):
                 self._timing.beat("funding reads")
-                if is_funding(fill) and not await self._ledger.book(account_id, fill):
-                    self._ledger.add(account_id, fill)
-                    is_complete = False
+                if is_funding(fill):
+                    is_complete &= await self._book(account_id, fill)
         if categories and is_complete:
             await self._evidence.note_funding_read(account_id, begun)
+
+    async def _book(self, account_id: AccountId, fill: Fill) -> bool:
+        """False where it could not be booked yet."""
+        try:
+            if await self._ledger.book(account_id, fill):
+                return True
+        except CredentialsRefused:
+            raise
+        except ExchangeRefused as error:
+            # Of this symbol alone (one that Bybit lists no more): the others' are booked.
+            _log.warning("a payment was not booked", symbol=fill.symbol, why=error.detail)
+        else:
+            self._ledger.add(account_id, fill)
+        return False
 
     async def _what(self, account_id: AccountId, now: datetime) -> tuple[set[Category], datetime]:
         """The categories to read, and from when; none for an account that never held a leg."""
@@ -139,6 +152,9 @@ class FundingReads:
             return set(), now
         followed = self._followed.setdefault(account_id, set())
         followed |= held & _PAYING
+        if until is not None and not followed:
+            # What closed before a restart may have been paid since the last read.
+            followed |= _PAYING
         since = until if until is not None else min(p.opened_at for p in positions)
         if now - since > _LONGEST and followed:
             _log.warning(

@@ -20,8 +20,15 @@ from .catalogue import Catalogue
 from .domain.buckets import SymbolKey
 from .domain.deviations import DeviationRow
 from .domain.errors import PositiondError
-from .domain.events import AccountEvent, AccountFeedDown, AccountFeedUp, FillSeen, HoldingSeen
-from .domain.model import AccountId, Fill, Holding
+from .domain.events import (
+    AccountEvent,
+    AccountFeedDown,
+    AccountFeedUp,
+    FillSeen,
+    HoldingSeen,
+    WalletSeen,
+)
+from .domain.model import AccountId, Category, Fill, Holding
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.quiet import QUIET, QuietWindow
@@ -97,7 +104,7 @@ class PositionReconciler:
         self._unread: set[AccountId] = set()
         self._due: dict[AccountId, set[SymbolKey]] = {}
         self._working: dict[tuple[str, Hashable], datetime] = {}
-        self._second = SecondLooks(portfolio, exchanges)
+        self._second = SecondLooks(portfolio)
         self._sweeps = Sweeps(timing, sweep_minutes)
 
     @property
@@ -119,14 +126,18 @@ class PositionReconciler:
         match event:
             case AccountFeedUp(account_id):
                 self._doubts.stream_up(account_id)
+                self._second.stream_up(account_id, self._timing.now())
                 self.resync(account_id)
             case AccountFeedDown(account_id, reason):
                 # Without a connection nobody will come to doubt it later: another process leads.
                 is_over = account_id not in self._exchanges
+                self._second.stream_down(account_id)
                 self._doubts.stream_down(account_id, reason, at_once=is_over)
                 self._wake.set()
             case HoldingSeen(account_id, holding):
                 self._on_holding(SymbolKey(account_id, holding.category, holding.symbol), holding)
+            case WalletSeen(account_id, coins):
+                self._on_wallet(account_id, coins)
             case FillSeen(account_id, fill):
                 self._on_fill(account_id, fill)
             case _:
@@ -142,6 +153,14 @@ class PositionReconciler:
             self._wake.set()
         elif self._is_news(symbol, holding):
             self.recheck(symbol)
+
+    def _on_wallet(self, account_id: AccountId, coins: frozenset[str]) -> None:
+        """A coin that the wallet no longer names is gone, or as it was: nothing tells which."""
+        for symbol in self._portfolio.symbols(account_id):
+            if symbol.category is Category.SPOT and symbol.symbol not in coins:
+                reading = self._portfolio.readings.get(symbol)
+                if reading is None or any(row.size for row in reading.holdings):
+                    self.recheck(symbol)
 
     def _on_fill(self, account_id: AccountId, fill: Fill) -> None:
         self._in_flight.fills.note(account_id, fill)
@@ -159,6 +178,11 @@ class PositionReconciler:
         """Ask for a full compare of the account now."""
         self._unread.add(account_id)
         self._wake.set()
+
+    def doubt(self, why: str) -> None:
+        """Nothing can be relied on any more, for this reason; the flags stay as they are."""
+        for account_id in self._portfolio.account_ids():
+            self._doubts.cast(self._portfolio.symbols(account_id), why)
 
     def keep(self, symbol: SymbolKey, holdings: Sequence[Holding]) -> None:
         """What somebody else has read just now, with the symbol locked, for the next compare."""
@@ -178,7 +202,8 @@ class PositionReconciler:
         for symbol in symbols:
             by_account.setdefault(symbol.account_id, {})[symbol] = readings[symbol]
         for account_id, own in by_account.items():
-            await self._settlement.settle_at_once(account_id, own)
+            is_stored = await self._settlement.settle_at_once(account_id, own)
+            self._second.plan(account_id, own, self._timing.now(), is_stored=is_stored)
 
     async def recall(self) -> None:
         """Take up the deviations that are open on record, once the positions are loaded."""
@@ -219,7 +244,6 @@ class PositionReconciler:
                 for symbol in self._quiet.take_due(now) | self._second.symbols_due(now):
                     self._due.setdefault(symbol.account_id, set()).add(symbol)
                 for account_id in self._startable(self._unread, "all"):
-                    self._unread.discard(account_id)
                     group.create_task(self._catch_up(account_id, gate))
                 for account_id in self._startable(self._due, "symbols"):
                     group.create_task(self._recheck(account_id, gate))
@@ -247,7 +271,9 @@ class PositionReconciler:
         try:
             async with gate:
                 self._working["all", account_id] = self._timing.now()
-                await self._reconcile_account(account_id, "rechecks")
+                # A sweep may have begun to read it since it was asked for.
+                if account_id in self._unread:
+                    await self._reconcile_account(account_id, "rechecks")
         finally:
             del self._working["all", account_id]
             self._wake.set()
@@ -274,10 +300,12 @@ class PositionReconciler:
         self._changed(frozenset(self._portfolio.positions))
 
     async def _reconcile_account(self, account_id: AccountId, loop: str) -> None:
+        self._unread.discard(account_id)
         symbols = self._portfolio.symbols(account_id)
         begun = self._settlement.reads.begin(symbols, self._timing.now())
         readings = await self._reader.account(account_id, symbols, loop)
-        outcome = await self._settlement.settle(account_id, readings, begun)
+        # What was recorded since is not judged by rows that were not read for it.
+        outcome = await self._settlement.settle(account_id, readings, begun, focus=symbols)
         self._look_again(account_id, symbols, outcome)
 
     # --- the event path ---------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Final
 from .board import Board
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
-from .domain.buckets import SymbolKey
+from .domain.buckets import SymbolKey, position_idx_for
 from .domain.errors import Conflict, ExchangeUnreachable, NotFound
 from .domain.model import (
     AccountId,
@@ -23,13 +23,15 @@ from .domain.model import (
     NewComponent,
     NewPosition,
     Position,
+    PositionId,
+    Side,
     UserId,
 )
 from .domain.people import AccountBook
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.registration import check_legs, unassigned_after
-from .domain.verdict import Reading, judge
+from .domain.verdict import Reading, judge, symbol_of
 from .domain.views import PositionView
 from .position_reconciler import PositionReconciler
 from .size_reader import LAGS
@@ -69,6 +71,9 @@ class Recorder:
     async def record(self, user_id: UserId, position: NewPosition) -> tuple[PositionView, bool]:
         """Store it once; the same external id again gives the first one and False."""
         state = await self._account(user_id, position.account_id)
+        first = await self._first(position)
+        if first is not None:
+            return await self._view(user_id, first.id), False
         instruments = await self._instruments(state, position)
         check_legs(position, instruments)
         if position.account_id not in self._exchanges:
@@ -84,10 +89,23 @@ class Recorder:
         if is_new:
             for place in legs:
                 self._reconciler.recheck(place)
-        view = await self._board.view(user_id, stored.id)
+        return await self._view(user_id, stored.id), is_new
+
+    async def _first(self, position: NewPosition) -> Position | None:
+        """Who asks again wants the answer that was lost.
+
+        It needs nothing of Bybit, and is given where the symbol has ended, is being closed or
+        cannot be read meanwhile.
+        """
+        if position.external_id is None:
+            return None
+        return await self._positions.recorded_as(position.account_id, position.external_id)
+
+    async def _view(self, user_id: UserId, position_id: PositionId) -> PositionView:
+        view = await self._board.view(user_id, position_id)
         if view is None:
             raise NotFound("unknown-position", "The position was removed meanwhile.")
-        return view, is_new
+        return view
 
     async def _instruments(
         self, state: AccountState, position: NewPosition
@@ -123,7 +141,7 @@ class Recorder:
         unassigned = dict(one for one in found if one is not None)
         stored, is_new = await self._positions.record(position, unassigned)
         if is_new:
-            self._portfolio.unassigned = await self._positions.unassigned()
+            self._portfolio.note_unassigned(await self._positions.unassigned(), {*places})
             for place, reading in readings.items():
                 self._reconciler.keep(place, reading.holdings)
         return stored, is_new
@@ -157,24 +175,40 @@ class Recorder:
     ) -> tuple[BucketKey, Decimal] | None:
         """The bucket's unassigned quantity from here on."""
         claims = await self._positions.claims(place.account_id, place.category, place.symbol)
-        return unassigned_after(place, leg, claims, holdings, deviates=self._deviates(place))
+        deviates = self._deviates(place, leg.side, holdings)
+        return unassigned_after(place, leg, claims, holdings, deviates=deviates)
 
-    def _deviates(self, symbol: SymbolKey) -> bool:
-        """Whether the last compare found the symbol's buckets other than expected."""
+    def _deviates(self, symbol: SymbolKey, side: Side, holdings: Sequence[Holding]) -> bool:
+        """Whether the last compare found the bucket of that side other than expected.
+
+        `holdings` are the symbol's rows as read now: they tell the mode.
+        """
+        idx = position_idx_for(side, holdings)
+        # Before a switch of the mode the bucket was another one: row 0 is of both sides.
+        rows = (0, 1, 2) if idx == 0 else (0, idx)
         reading = self._portfolio.readings.get(symbol)
         if reading is None or reading.failure:
             # Nothing fresh to judge by: what is on record, or a flag, stands for it still.
-            if any(symbol.bucket(idx) in self._portfolio.deviations for idx in (0, 1, 2)):
-                return True
-            holders = self._portfolio.holders((symbol,))
-            return any(self._portfolio.positions[holder].is_altered for holder in holders)
+            is_on_record = any(symbol.bucket(row) in self._portfolio.deviations for row in rows)
+            return is_on_record or self._is_flagged(symbol, idx, holdings)
         judgement = judge(
             self._portfolio.of_account(symbol.account_id),
             self._portfolio.unassigned,
             {symbol: reading},
             frozenset(),
         )
-        return bool(judgement.deviations)
+        return any(deviation.bucket.position_idx in rows for deviation in judgement.deviations)
+
+    def _is_flagged(self, symbol: SymbolKey, idx: int, holdings: Sequence[Holding]) -> bool:
+        """Whether a position with an open leg in the bucket counts as altered."""
+        holders = (self._portfolio.positions[p] for p in self._portfolio.holders((symbol,)))
+        return any(
+            position_idx_for(leg.side, holdings) == idx
+            for position in holders
+            if position.is_altered
+            for leg in position.components
+            if leg.open > 0 and symbol_of(position, leg) == symbol
+        )
 
 
 def _place(

@@ -99,7 +99,7 @@ class Resolver:
                 fee_tolerance=self._fee_tolerance,
             )
             touched = await self._positions.resolve(resolution)
-            self._portfolio.unassigned = await self._positions.unassigned()
+            self._portfolio.note_unassigned(await self._positions.unassigned(), symbols)
             for one in touched:
                 self._put(one)
             await self._settle_now(symbols, readings)

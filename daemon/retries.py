@@ -21,7 +21,13 @@ class Retries(Generic[K]):
         self._pauses: dict[K, Backoff] = {}
 
     def plan(self, key: K, now: datetime, *, again: bool) -> None:
-        """After a look: the next one where it is needed, none where all is known."""
+        """After a look: the next one where it is needed, none where all is known.
+
+        One that is planned already stays: what is looked at often, for whatever reason, would
+        otherwise put it off for ever.
+        """
+        if again and key in self._due:
+            return
         if again:
             backoff = Backoff(first=self._first, most=self._most)
             pause = self._pauses.setdefault(key, backoff)

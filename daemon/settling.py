@@ -104,15 +104,19 @@ class Settlement:
 
     async def settle_at_once(
         self, account_id: AccountId, readings: Mapping[SymbolKey, Reading]
-    ) -> None:
-        """Judge by readings that the caller took himself, with the symbols locked by him."""
+    ) -> bool:
+        """Judge by readings that the caller took himself, with the symbols locked by him.
+
+        Tells whether the store has the verdicts.
+        """
         begun = self.reads.begin(readings, self._timing.now())
         async with self._lock(account_id):
             usable = dict(readings)
             self.reads.accept(begun)
             busy = self._locks.busy - usable.keys()
             judgement = self._judge(account_id, usable, frozenset(usable), busy)
-            await self._conclude(judgement, usable, {}, begun.at)
+            read_at = min((r.read_at for r in usable.values()), default=begun.at)
+            return await self._conclude(judgement, usable, {}, read_at)
 
     def _lock(self, account_id: AccountId) -> asyncio.Lock:
         return self._at_work.setdefault(account_id, asyncio.Lock())
@@ -176,16 +180,30 @@ class Settlement:
             for position_id, sync in judgement.positions.items()
             if (at := sync.verified_at) is not None
         ]
-        if not (verdicts or deviating or in_order):
+        ended = [*in_order, *self._ownerless(usable)]
+        if not (verdicts or deviating or ended):
             return
-        rows = await self._positions.write_verdicts(
-            verdicts, deviating, in_order, self._timing.now()
-        )
-        for bucket in in_order:
+        rows = await self._positions.write_verdicts(verdicts, deviating, ended, self._timing.now())
+        for bucket in ended:
             self._portfolio.deviations.pop(bucket, None)
         for row in rows:
             if self._portfolio.holders((_place(row.bucket),)):
                 self._portfolio.deviations[row.bucket] = row
+
+    def _ownerless(self, usable: Mapping[SymbolKey, Reading]) -> list[BucketKey]:
+        """Open deviations of buckets in which nothing is open any more.
+
+        The last leg there was closed, or a switch of the position mode moved it to another row:
+        nothing is compared there from then on, and nobody would ever end these.
+        """
+        return [
+            bucket
+            for bucket in self._portfolio.deviations
+            if (reading := usable.get(_place(bucket))) is not None
+            and reading.failure is None
+            and reading.holdings
+            and not self._portfolio.has_leg(bucket, reading.holdings)
+        ]
 
     def _show(self, judgement: Judgement) -> None:
         turned: set[PositionId] = set()

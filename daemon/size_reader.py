@@ -136,8 +136,14 @@ class SizeReader:
         It leaves out what is flat, so of a symbol in hedge mode it may tell one side alone.
         """
         sides = {row.position_idx for row in rows} & _HEDGE
-        is_lagging = self._fills.lag(symbol, rows) is not None
+        is_lagging = self._fills.lag(symbol, rows) is not None or self._falls_back(symbol, rows)
         return (not sides or sides == _HEDGE) and not contradiction(rows) and not is_lagging
+
+    def _falls_back(self, symbol: SymbolKey, rows: list[Holding]) -> bool:
+        """Whether a row is older than the last one read of its bucket (V5: `seq` per symbol)."""
+        last = self._portfolio.readings.get(symbol)
+        known = {row.position_idx: row.seq or 0 for row in last.holdings} if last else {}
+        return any(row.seq is not None and row.seq < known.get(row.position_idx, 0) for row in rows)
 
     # --- symbols ----------------------------------------------------------------------------
 
@@ -169,9 +175,10 @@ class SizeReader:
 
     def _is_delivered(self, symbol: SymbolKey) -> bool:
         """An expired contract leaves Bybit's lists for good: no row is then as good as flat."""
-        return symbol.category is not Category.SPOT and self._catalogue.is_delivered(
-            self._key(symbol)
-        )
+        # An account may be removed while it is read, once nothing of it is open.
+        if symbol.category is Category.SPOT or symbol.account_id not in self._portfolio.accounts:
+            return False
+        return self._catalogue.is_delivered(self._key(symbol))
 
     def _flat(self, symbol: SymbolKey) -> Holding:
         now = self._timing.now()

@@ -16,6 +16,7 @@ from .catalogue import Catalogue
 from .connections import Connections
 from .domain.book import Book
 from .domain.buckets import SymbolKey
+from .domain.close_ports import Closes
 from .domain.errors import PositiondError
 from .domain.events import (
     AccountEvent,
@@ -30,6 +31,7 @@ from .domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Component,
     Environment,
     Instrument,
     Position,
@@ -39,7 +41,6 @@ from .domain.model import (
 )
 from .domain.people import AccountBook
 from .domain.portfolio import Portfolio
-from .domain.close_ports import Closes
 from .domain.ports import Changes, Positions, Switches
 from .domain.services import Publisher
 from .domain.verdict import symbol_of
@@ -98,6 +99,8 @@ class Tracker:
         self._removed: dict[UserId, set[PositionId]] = {}
         # What was put since the current reload began.
         self._touched: set[PositionId] = set()
+        # What the last look read, and the components that were shown after it.
+        self._read: dict[PositionId, tuple[Position, tuple[Component, ...]]] = {}
         self.loaded = asyncio.Event()
 
     # --- sinks of the streams: plain calls, nothing here waits -------------------------------
@@ -146,12 +149,16 @@ class Tracker:
                     continue
                 backoff.reset()
                 self._board.store_trouble = None
-                for position in new:
+                # What is there at the first look is compared by the sweep that waits for it: in
+                # few lists, not symbol by symbol.
+                is_first = not self.loaded.is_set()
+                for position in () if is_first else new:
                     for component in position.components:
                         reconciler.recheck(symbol_of(position, component))
                 await self._learn()
                 for symbol in await self.learn_coins():
-                    reconciler.recheck(symbol)
+                    if not is_first:
+                        reconciler.recheck(symbol)
                 self.loaded.set()
                 await self._changes.wait(_POLL)
         raise AssertionError("the loop above has no end")
@@ -171,8 +178,13 @@ class Tracker:
         for request in last:
             self._portfolio.last_closes.setdefault(request.position_id, request)
         for position in recorded:
-            if position.id not in self._touched:
+            if position.id not in self._touched and not self._is_as_read(position):
                 self._put(position)
+        self._read = {
+            position.id: (position, self._portfolio.positions[position.id].components)
+            for position in recorded
+            if position.id in self._portfolio.positions and position.id not in self._touched
+        }
         for gone in known - {p.id for p in recorded} - self._touched:
             # What was expected of its buckets is another sum now: its neighbours are compared.
             moved |= self._drop(gone)
@@ -180,6 +192,14 @@ class Tracker:
         fresh = [p for p in fresh if p.id not in self._touched]
         positions = self._portfolio.positions
         return fresh + [positions[holder] for holder in moved if holder in positions]
+
+    def _is_as_read(self, position: Position) -> bool:
+        """Neither the row nor what we made of it has changed: most of them, with every look."""
+        shown = self._portfolio.positions.get(position.id)
+        if shown is None or position.id not in self._read:
+            return False
+        read, components = self._read[position.id]
+        return read is position and shown.components is components
 
     def _note_unassigned(self, unassigned: Mapping[BucketKey, Decimal]) -> set[PositionId]:
         """Who holds a bucket where it changed: judged by the old quantity until compared again."""

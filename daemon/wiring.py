@@ -208,6 +208,9 @@ class Daemon:
             except* StoreUnavailable as errors:
                 self.board.store_trouble = str(first_errors(errors)[0])
                 _log.warning("the database is not usable", reason=self.board.store_trouble)
+                # Not that the streams ended with the term, but why it ended is what to look for.
+                self.reconciler.doubt(f"the database is not usable: {self.board.store_trouble}")
+                self.tracker.flush(self._hub)
             finally:
                 self.board.leads = False
             await self._timing.sleep(backoff.next())

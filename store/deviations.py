@@ -44,8 +44,9 @@ async def write(
 
 
 async def end_resolved(connection: Connection, resolution: Resolution) -> None:
-    """End those of the resolved buckets."""
-    keys = sorted(resolution.actual.keys() | resolution.unassigned.keys())
+    """End those of the resolved buckets, but where other positions still lack something."""
+    touched = resolution.actual.keys() | resolution.unassigned.keys()
+    keys = sorted(touched - resolution.lacking.keys())
     await _lock(connection, {resolution.account_id})
     await connection.execute(
         SQL["end_deviations"],

@@ -29,6 +29,7 @@ from ..daemon.domain.records import (
 from ..daemon.domain.resolving import Resolution
 from . import deviations, rows
 from .journal import Event, note
+from .open_rows import OpenRows
 from .pool import Connection, Database
 from .refusals import explained
 from .resolving import resolve
@@ -40,9 +41,10 @@ class Positions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._open = OpenRows()
 
     async def load_open(self) -> list[Position]:
-        return rows.positions(await self._database.fetch(SQL["open_positions"]))
+        return await self._open.positions(await self._database.fetch(SQL["open_positions"]))
 
     async def load(self, position_id: PositionId) -> Position | None:
         found = rows.positions(await self._database.fetch(SQL["position"], position_id))
@@ -72,6 +74,10 @@ class Positions:
                 )
             found = rows.positions(await connection.fetch(SQL["position"], position_id))
             return found[0], is_new
+
+    async def recorded_as(self, account_id: AccountId, external_id: str) -> Position | None:
+        found = await self._database.fetch(SQL["position_by_external_id"], account_id, external_id)
+        return await self.load(PositionId(found[0]["id"])) if found else None
 
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
         """Conflict `coin-unknown` while a spot component of the account may be in any coin."""

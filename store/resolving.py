@@ -1,4 +1,4 @@
-"""Resolve actions: one transaction that leaves expected = actual, or changes nothing."""
+"""Resolve actions: one transaction that leaves the records as was computed, or changes nothing."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def _check_adds_up(connection: Connection, resolution: Resolution) -> None
         SQL["unsettled_buckets"],
         resolution.account_id,
         *bucket_columns(keys)[1:],
-        [resolution.actual[key] for key in keys],
+        [resolution.actual[key] + resolution.lacking.get(key, 0) for key in keys],
     )
     if unsettled:
         raise _changed_meanwhile()

@@ -43,10 +43,11 @@ def component(row: Row) -> Component:
 
 def positions(rows: Iterable[Row]) -> list[Position]:
     """Positions from rows of one component each; a position's rows follow one another."""
-    return [_position(list(group)) for _, group in groupby(rows, key=itemgetter("id"))]
+    return [position(list(group)) for _, group in groupby(rows, key=itemgetter("id"))]
 
 
-def _position(rows: Sequence[Row]) -> Position:
+def position(rows: Sequence[Row]) -> Position:
+    """One position from its rows, of which there is at least one."""
     row = rows[0]
     return Position(
         id=PositionId(row["id"]),

@@ -232,6 +232,7 @@ def resolution(
     opens: Mapping[ComponentId, Change] | None = None,
     unassigned: Mapping[BucketKey, Change] | None = None,
     actual: Mapping[BucketKey, str],
+    lacking: Mapping[BucketKey, str] | None = None,
 ) -> Resolution:
     return Resolution(
         position.id,
@@ -242,6 +243,7 @@ def resolution(
         opens or {},
         unassigned or {},
         {key: Decimal(quantity) for key, quantity in actual.items()},
+        {key: Decimal(quantity) for key, quantity in (lacking or {}).items()},
     )
 
 

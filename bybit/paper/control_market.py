@@ -137,7 +137,7 @@ class MarketControl:
         price = _number_of(body, "price")
         quote = venue.engine.deliver(category(body), symbol, venue.now_ms(), price)
         venue.commit()
-        return {"symbol": symbol, "price": format(quote.mark, "f")}
+        return {"symbol": symbol, "price": format(quote.index, "f")}
 
     def fund(self, body: Body) -> Answer:
         venue = self._venue

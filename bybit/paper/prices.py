@@ -181,10 +181,11 @@ class Market:
         return [self._quotes[i.key] for i in new]
 
     def end(self, key: Key, price: Decimal) -> Quote:
-        """Closes a contract at its delivery price."""
+        """Closes a contract at its delivery price; an option is worth its payoff there."""
         i = self.listing.end(key)
         self._paths[key].instrument = i
-        quote = replace(self._quotes[key], instrument=i, mark=price, last=price, index=price)
+        worth = price if i.option is None else i.option.payoff(price)
+        quote = replace(self._quotes[key], instrument=i, mark=worth, last=worth, index=price)
         self._quotes[key] = replace(quote, seq=self.next_seq())
         return self._quotes[key]
 

@@ -254,7 +254,9 @@ def _unexplained(deviation: Deviation, gathered: Gathered, pieces: _Pieces, word
         text = words.changed(deviation, CORPORATE_ACTION.words, last.executed_at)
         quantity = abs(deviation.actual - deviation.expected)
         return Cause(CORPORATE_ACTION.kind, text, quantity=quantity, at=last.executed_at)
-    known = pieces.likely or pieces.possible
+    # What filled a moment before may not have been in the read, but most likely was: it is told
+    # where it adds up, and not as a part of something that nothing explains.
+    known = [p for p in pieces.likely or pieces.possible if p.at >= gathered.since]
     notes = [words.since(gathered.since, gathered.mark, bool(known))]
     if gathered.expired_at is not None and deviation.actual == 0:
         notes.append(words.expired(gathered.expired_at))

@@ -49,6 +49,14 @@ class HoldingSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletSeen:
+    """A private wallet row, told after its coins: what it leaves out may be at zero."""
+
+    account_id: AccountId
+    coins: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class FillSeen:
     account_id: AccountId
     fill: Fill
@@ -74,7 +82,7 @@ class AccountFeedDown:
 
 
 MarketEvent = PriceTick | MarketFeedUp | MarketFeedDown
-AccountEvent = HoldingSeen | FillSeen | OrderSeen | AccountFeedUp | AccountFeedDown
+AccountEvent = HoldingSeen | WalletSeen | FillSeen | OrderSeen | AccountFeedUp | AccountFeedDown
 
 # Sinks are plain calls: the tick path has no queue and no task switch of its own.
 MarketSink = Callable[[MarketEvent], None]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from .buckets import SymbolKey
+from .buckets import SymbolKey, position_idx_for
 from .deviations import DeviationRow
 from .model import (
     Account,
     AccountId,
     BucketKey,
     Category,
+    Holding,
     InstrumentKey,
     KeyInfo,
     Position,
@@ -81,6 +82,20 @@ class Portfolio:
         self.syncs.setdefault(position.id, NOT_COMPARED)
         return True
 
+    def note_unassigned(
+        self, recorded: Mapping[BucketKey, Decimal], symbols: Set[SymbolKey]
+    ) -> None:
+        """Take over what is unassigned in these symbols, whose locks the caller has.
+
+        In others somebody else may have changed it since `recorded` was read.
+        """
+
+        def is_theirs(bucket: BucketKey) -> bool:
+            return SymbolKey(bucket.account_id, bucket.category, bucket.symbol) in symbols
+
+        others = {b: size for b, size in self.unassigned.items() if not is_theirs(b)}
+        self.unassigned = others | {b: size for b, size in recorded.items() if is_theirs(b)}
+
     def drop(self, position_id: PositionId) -> Position | None:
         """Forget the position, and what is known of symbols that nobody holds any more.
 
@@ -125,6 +140,16 @@ class Portfolio:
         """The positions with an open leg in one of the symbols."""
         return frozenset[PositionId]().union(
             *(self._by_symbol.get(symbol, ()) for symbol in symbols)
+        )
+
+    def has_leg(self, bucket: BucketKey, rows: Iterable[Holding]) -> bool:
+        """Whether something is open in the bucket, by the position mode that the rows tell."""
+        place, told = SymbolKey(bucket.account_id, bucket.category, bucket.symbol), tuple(rows)
+        return any(
+            position_idx_for(leg.side, told) == bucket.position_idx
+            for holder in self.holders((place,))
+            for leg in self.positions[holder].components
+            if leg.open > 0 and symbol_of(self.positions[holder], leg) == place
         )
 
     def coins_unknown(self) -> frozenset[InstrumentKey]:

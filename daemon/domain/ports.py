@@ -207,6 +207,10 @@ class Positions(Protocol):
         """
         ...
 
+    async def recorded_as(self, account_id: AccountId, external_id: str) -> Position | None:
+        """The account's position of that external id, whatever its status."""
+        ...
+
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
         """What is recorded in the symbol by positions that are not CLOSED."""
         ...

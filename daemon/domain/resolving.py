@@ -3,12 +3,16 @@
 An action changes records, never anything on Bybit. It is computed from rows read just now, it
 touches only the buckets of the legs that it is asked for, and it is refused wherever the outcome
 would still deviate: for every touched bucket, the compare of the changed records is in order.
+
+With one exception. Where more is gone than one leg had open, as after the liquidation of a bucket
+that several positions share, no single leg's change can explain it all. There a leg of which
+nothing is left can be marked closed, and what the others still lack stays a deviation of theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -52,7 +56,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What one resolve action changes, computed from `actual` (signed, read just now)."""
+    """What one resolve action changes, computed from `actual` (signed, read just now).
+
+    `lacking` are the buckets that go on deviating: what is expected there beyond the actual.
+    """
 
     position_id: PositionId
     account_id: AccountId
@@ -62,6 +69,7 @@ class Resolution:
     opens: Mapping[ComponentId, Change]
     unassigned: Mapping[BucketKey, Change]
     actual: Mapping[BucketKey, Decimal]
+    lacking: Mapping[BucketKey, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,7 @@ class _Bucket:
 class _Outcome:
     opens: Mapping[ComponentId, Change]
     unassigned: Mapping[BucketKey, Change]
+    lacking: Mapping[BucketKey, Decimal] = field(default_factory=dict)
 
 
 def resolve(
@@ -150,6 +159,7 @@ def resolve(
         {leg: change for outcome in outcomes for leg, change in outcome.opens.items()},
         {key: change for outcome in outcomes for key, change in outcome.unassigned.items()},
         {bucket.key: bucket.actual for bucket in found},
+        {key: lack for outcome in outcomes for key, lack in outcome.lacking.items()},
     )
 
 
@@ -281,13 +291,16 @@ def _rebase(bucket: _Bucket) -> _Outcome:
     (leg,) = bucket.legs
     beside = bucket.unassigned + bucket.others
     after = max(leg.side.sign * (bucket.actual - beside), ZERO)
-    if not bucket.is_settled_by(beside + leg.side.sign * after):
+    if bucket.is_settled_by(beside + leg.side.sign * after):
+        return _Outcome({leg.id: Change(leg.open, after)}, {})
+    released = _released(bucket)
+    if released is None:
         raise Conflict(
             "cannot-rebase",
             f"{leg.symbol}: Bybit holds {bucket.actual:+f}, and {beside:+f} of it is recorded for "
             f"others: no quantity of this leg explains it.",
         )
-    return _Outcome({leg.id: Change(leg.open, after)}, {})
+    return _Outcome({leg.id: Change(leg.open, after)}, released)
 
 
 def _mark_closed(bucket: _Bucket) -> _Outcome:
@@ -295,10 +308,28 @@ def _mark_closed(bucket: _Bucket) -> _Outcome:
     left = bucket.actual - beside
     # In spot what is left of a sold leg may be as little as the fee that its purchase cost.
     crumbs = bucket.tolerance * (bucket.tracked - bucket.others) if bucket.is_spot else ZERO
-    if left > crumbs or not bucket.is_settled_by(beside):
+    if any(leg.side.sign * left > crumbs for leg in bucket.legs):
         raise Conflict(
             "not-gone",
             f"{bucket.names}: Bybit still holds {bucket.actual:+f}; without this leg "
             f"{beside:+f} would be recorded.",
         )
-    return _Outcome({leg.id: Change(leg.open, ZERO) for leg in bucket.legs}, {})
+    gone = {leg.id: Change(leg.open, ZERO) for leg in bucket.legs}
+    if bucket.is_settled_by(beside):
+        return _Outcome(gone, {})
+    released = _released(bucket)
+    return _Outcome(gone, {}, {bucket.key: -left}) if released is None else _Outcome(gone, released)
+
+
+def _released(bucket: _Bucket) -> Mapping[BucketKey, Change] | None:
+    """What becomes unassigned once the leg has nothing open, where the bucket has turned past it.
+
+    None where something of the leg is still there, in spot, and where what is left would be
+    opposite to the other legs: then it cannot be the trader's own.
+    """
+    signs = {leg.side.sign for leg in bucket.legs}
+    left = bucket.actual - bucket.unassigned - bucket.others
+    after = bucket.actual - bucket.others
+    if bucket.is_spot or any(sign * left > 0 for sign in signs) or after * bucket.others < 0:
+        return None
+    return {bucket.key: Change(bucket.unassigned, after)}

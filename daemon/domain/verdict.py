@@ -208,7 +208,8 @@ def judge(
 
     `positions` are all open positions of the accounts concerned: a bucket is compared with the
     sum of them. With `focus`, only positions with a leg in one of those symbols are judged: also
-    one that was closed there just now, whose old verdict still speaks of it.
+    one that was closed there just now, whose old verdict still speaks of it. And those that have
+    nothing open anywhere.
 
     A `busy` symbol, in which somebody works, gives no new verdict. With an entry in `in_flight`
     (positionIdx -> the signed change of the actual size that our unconfirmed orders may still
@@ -238,7 +239,10 @@ def judge(
 
 
 def _is_in_focus(position: Position, focus: Set[SymbolKey] | None) -> bool:
-    return focus is None or any(symbol_of(position, c) in focus for c in position.components)
+    if focus is None or not any(c.open > 0 for c in position.components):
+        # Of what has nothing open there is nothing to read.
+        return True
+    return any(symbol_of(position, c) in focus for c in position.components)
 
 
 def _symbol(bucket: BucketKey) -> SymbolKey:

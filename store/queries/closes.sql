@@ -77,12 +77,14 @@ VALUES ($1, $2, 'ACCEPTED', $3, $4, $5, $6, $7, $8, $9)
 RETURNING id;
 
 -- name: insert_legs
--- Freeze what each component has open at acceptance, and how much of it is to be closed.
+-- Freeze what each component has open at acceptance, and how much of it is to be closed. One with
+-- nothing open takes no part: its bucket may be the trader's, or gone, and must not stand in the way
+-- of the others.
 INSERT INTO close_legs (close_id, component_id, open_at_acceptance, target)
 SELECT $1, id, open, CASE WHEN $3::numeric IS NULL THEN open ELSE trim_scale(open * $3) END
 FROM position_components
 CROSS JOIN LATERAL (SELECT expected_quantity - closed_quantity AS open) o
-WHERE position_id = $2;
+WHERE position_id = $2 AND open > 0;
 
 -- name: mark_closing
 -- The position of an accepted close.

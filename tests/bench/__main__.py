@@ -7,11 +7,12 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
-from tests.bench import acceptance, fan_out, load, order_delay, push, tick_path
+from tests.bench import acceptance, fan_out, load, order_delay, push, sweep, tick_path
 from tests.bench.table import Table, machine
 
 BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
@@ -23,14 +24,21 @@ BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
     "load": load.run,
 }
 # Run only when named.
-QUICK: Mapping[str, Callable[[], Awaitable[Table]]] = {"load-quick": load.run_quick}
+ASKED_FOR: Mapping[str, Callable[[], Awaitable[Table]]] = {"load-quick": load.run_quick}
 
 
 def main() -> None:
-    known = {**BENCHMARKS, **QUICK}
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
-    names = parser.parse_args().names
+    named = ", ".join((*BENCHMARKS, *ASKED_FOR, "sweep"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=named)
+    parser.add_argument("--accounts", type=int, default=sweep.ACCOUNTS, help="of `sweep`")
+    arguments = parser.parse_args()
+    names = arguments.names
+    known: dict[str, Callable[[], Awaitable[Table]]] = {
+        **BENCHMARKS,
+        **ASKED_FOR,
+        "sweep": partial(sweep.run, arguments.accounts),
+    }
     if unknown := sorted(set(names) - known.keys()):
         parser.error(f"no such benchmark: {', '.join(unknown)}")
     logs.configure(LogConfig(level="error", format="console"))

@@ -19,6 +19,7 @@ from tests.e2e.exchange import control
 from tests.e2e.world import eventually
 
 _START_WITHIN = 20
+_COMMAND = "positiond.daemon"
 
 
 class Process:
@@ -29,6 +30,10 @@ class Process:
         self._log = log
         self._begin = begin
         self.url = ""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def lines(self) -> list[str]:
@@ -66,13 +71,13 @@ class Process:
 
 @asynccontextmanager
 async def _running(
-    log: Path, environ: Mapping[str, str], *arguments: str
+    log: Path, environ: Mapping[str, str], *arguments: str, module: str = _COMMAND
 ) -> AsyncIterator[Process]:
     settings = {k: v for k, v in os.environ.items() if not k.startswith("POSITIOND_")}
     with log.open("ab") as output:
         begin = output.tell()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "positiond.daemon", *arguments),
+            *(sys.executable, "-m", module, *arguments),
             env={**settings, **environ},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -86,9 +91,11 @@ async def _running(
 
 
 @asynccontextmanager
-async def serving(environ: Mapping[str, str], log: Path) -> AsyncIterator[Process]:
+async def serving(
+    environ: Mapping[str, str], log: Path, module: str = _COMMAND
+) -> AsyncIterator[Process]:
     """`positiond serve`, answering on `url`; killed at the end if the test has not ended it."""
-    async with _running(log, environ, "serve") as process:
+    async with _running(log, environ, "serve", module=module) as process:
 
         async def address() -> str | None:
             for line in process.lines:
@@ -102,9 +109,11 @@ async def serving(environ: Mapping[str, str], log: Path) -> AsyncIterator[Proces
 
 
 @asynccontextmanager
-async def exchange(data_dir: Path, log: Path, port: int = 0) -> AsyncIterator[Process]:
-    """`positiond paper` with its books in `data_dir`."""
-    options = ("--data", str(data_dir), "--port", str(port), "--seed", "11")
+async def exchange(data_dir: Path | None, log: Path, port: int = 0) -> AsyncIterator[Process]:
+    """`positiond paper` with its books in `data_dir`, or in memory alone."""
+    options: tuple[str, ...] = ("--port", str(port), "--seed", "11")
+    if data_dir is not None:
+        options = ("--data", str(data_dir), *options)
     async with _running(log, {}, "paper", *options) as process:
 
         async def address() -> str | None:

@@ -12,8 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
+from positiond.daemon import app
+from positiond.daemon.domain.model import Credentials, Environment
 
-from tests.e2e.world import World
+from tests.e2e.world import World, started
 
 SERVE = (sys.executable, "-m", "positiond.daemon", "serve")
 
@@ -71,6 +74,25 @@ async def test_the_manager_hears_ready_once_it_is_true_then_the_watchdog_then_th
             await heard(manager, b"STOPPING=1")
             async with asyncio.timeout(20):
                 assert await process.wait() == 0
+
+
+async def test_one_account_with_a_wrong_key_does_not_keep_the_manager_from_ready(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "notify")
+    user = await world.user("ann")
+    await world.trader(user, "main")
+    await world.store.accounts.add(
+        user.id, "mistyped", Environment.PAPER, Credentials("nobody's key", "and secret")
+    )
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setattr(app, "_STREAMS_WITHIN", 1.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.setblocking(False)
+        async with started(world.environ):
+            said = await heard(manager, b"READY=1")
+    assert b"mistyped" in said
 
 
 async def test_a_wrong_configuration_ends_with_78_and_names_every_fault() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,11 @@ class World:
     async def user(self, name: str) -> User:
         return await self.store.people.add_user(name, "no password: tokens only")
 
-    async def trader(self, user: User, label: str) -> tuple[Account, PaperAccount]:
+    async def trader(
+        self, user: User, label: str, balances: dict[str, Decimal] | None = None
+    ) -> tuple[Account, PaperAccount]:
         """A funded paper account of the user, known to the daemon."""
-        paper = self.paper.add_account(label)
+        paper = self.paper.add_account(label, balances=balances)
         account = await self.store.accounts.add(
             user.id, label, Environment.PAPER, Credentials(paper.key, paper.secret)
         )

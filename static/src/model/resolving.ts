@@ -45,10 +45,10 @@ export function actionsFor(position: Position, leg: Leg): readonly ResolveAction
   return applicable;
 }
 
-/** Crumbs of a coin are what fees leave of it; a bucket that turned around is not explained by an end. */
+/** Crumbs of a coin are what fees leave of it; of a contract that turned around nothing is left. */
 function isGone(leg: Leg, part: Decimal, open: Decimal): boolean {
-  if (leg.category !== "spot") return signOf(part) === 0;
-  return signOf(part) >= 0 && compareDecimals(multiply(part, HUNDRED), open) <= 0;
+  if (leg.category !== "spot") return signOf(part) <= 0;
+  return compareDecimals(multiply(part, HUNDRED), open) <= 0;
 }
 
 export function planOf(action: ResolveAction, position: Position, leg: Leg): ResolvePlan {
@@ -89,7 +89,8 @@ function expectedEffect(row: DeviationRow | null): readonly Effect[] {
 function closedMeaning(position: Position, leg: Leg): string {
   const isLast = position.legs.every((other) => other.id === leg.id || signOf(parseDecimal(openQuantity(other))) === 0);
   const end = isLast ? " Nothing else of the position is open: the position is closed with it." : "";
-  return `The leg is gone on Bybit; nothing of it stays open.${end}`;
+  const rest = signOf(parseDecimal(leg.actual ?? "0")) < 0 ? " What is there the other way becomes your own, unassigned; what other positions lack there stays their deviation." : "";
+  return `The leg is gone on Bybit; nothing of it stays open.${rest}${end}`;
 }
 
 function inDirection(leg: Leg, value: Decimal): Decimal {

@@ -59,10 +59,7 @@ function LegDeviation({ position, leg, now, onAsk }: LegProps) {
         {row !== null && `${kindWords(row.kind)}: `}
         {formatNumber(openQuantity(leg))} is recorded as open, {leg.actual === null ? "—" : formatNumber(leg.actual)} is its part on Bybit.
       </p>
-      <p data-testid="deviation-cause">
-        {row?.whileAway === true && "While we were away: "}
-        {row?.cause ?? "The cause is not known."}
-      </p>
+      <p data-testid="deviation-cause">{row?.cause ?? "The cause is not known."}</p>
       {row !== null && (
         <p class="deviation-times">
           First seen {age(row.firstSeen, now)} ago · last verified {age(row.lastVerified, now)} ago

@@ -14,8 +14,9 @@ describe("what can be done about a deviation", () => {
   it.each<[string, Partial<Leg>, Partial<DeviationRow>, string[]]>([
     ["part is gone", { actual: "0.1", difference: "-0.4" }, { actual: "0.1" }, ["rebase"]],
     ["all is gone", { actual: "0", difference: "-0.5" }, { actual: "0" }, ["mark_closed"]],
-    ["flipped", { actual: "-0.2", difference: "-0.7" }, { actual: "-0.2", kind: "flipped" }, []],
+    ["flipped", { actual: "-0.2", difference: "-0.7" }, { actual: "-0.2", kind: "flipped" }, ["mark_closed"]],
     ["crumbs of a coin are left", { category: "spot", coin: "BTC", actual: "0.001", difference: "-0.499" }, {}, ["rebase", "mark_closed"]],
+    ["a coin is gone, and of others' too", { category: "spot", coin: "BTC", actual: "-1.5", difference: "-2" }, {}, ["mark_closed"]],
     ["a coin is gone", { category: "spot", coin: "BTC", actual: "0", difference: "-0.5" }, {}, ["mark_closed"]],
     ["more is there", { actual: "0.9", difference: "0.4" }, { actual: "0.9", kind: "surplus" }, ["accept", "rebase"]],
     ["a short with more there", { side: "Sell", actual: "0.9", difference: "0.4" }, { expected: "-0.5", actual: "-0.9" }, ["accept", "rebase"]],

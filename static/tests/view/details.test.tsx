@@ -25,9 +25,10 @@ describe("a deviation", () => {
     expect(told("deviation")).toContain("First seen 2m ago · last verified 30s ago");
   });
 
-  it("says what it knows of what happened while the daemon was away, and that it does not know", () => {
-    const { redraw } = details(altered({ deviations: [deviation({ whileAway: true, cause: "By hand." })] }));
-    expect(told("deviation-cause")).toBe("While we were away: By hand.");
+  it("says the cause in the daemon's own words, once, and that it does not know", () => {
+    const cause = "While we were away: Long leg reduced by hand.";
+    const { redraw } = details(altered({ deviations: [deviation({ whileAway: true, cause })] }));
+    expect(told("deviation-cause")).toBe(cause);
     redraw(altered({ deviations: [] }));
     expect(told("deviation-cause")).toBe("The cause is not known.");
   });

@@ -17,6 +17,7 @@ from positiond.daemon.domain.events import (
     MarketFeedUp,
     OrderSeen,
     PriceTick,
+    WalletSeen,
 )
 from positiond.daemon.domain.model import Category, Credentials, Environment, Holding, Side
 from positiond.daemon.domain.ports import AccountFeed, MarketFeed
@@ -175,6 +176,8 @@ class TestAccountFeed:
             await ear.until(lambda: coins().get("BTC", Decimal(0)) > 0)
             (rest,) = await venue.account.holdings_in(Category.SPOT, "BTC")
             await ear.until(lambda: coins()["BTC"] == rest.signed)
+            named = [event.coins for event in ear.heard if isinstance(event, WalletSeen)]
+            assert "BTC" in named[-1]
 
     async def test_an_option_trade_is_seen_as_fill_order_and_holding(self, venue: Venue) -> None:
         symbol = (await venue.options("ETH"))[0]

@@ -40,6 +40,7 @@ from tests.builders_store import (
     flat,
     leg,
     order_of,
+    rebased,
     sent_order,
     to_preflight,
     write_ahead,
@@ -68,6 +69,16 @@ async def test_accepting_marks_the_position_and_freezes_what_is_open(store: Stor
     reloaded = await store.positions.load(position.id)
     assert reloaded is not None
     assert reloaded.status is PositionStatus.CLOSING
+
+
+async def test_a_leg_with_nothing_open_takes_no_part_in_a_close(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account, leg("BTCUSDT"), leg("ETHUSDT", Side.SELL, "2"))
+    await store.positions.resolve(rebased(position, "1", "0"))
+    accepted = await accept(store, position)
+    request = await store.closes.request(accepted.close_id)
+    assert request is not None
+    assert request.open_at_acceptance == {position.components[1].id: Decimal(2)}
 
 
 async def test_an_unknown_and_a_foreign_position_are_not_found_alike(store: Store) -> None:

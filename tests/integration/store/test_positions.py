@@ -55,13 +55,29 @@ async def test_a_position_comes_back_as_it_was_recorded(store: Store) -> None:
     assert await store.positions.unassigned() == {bucket: Decimal("-0.5")}
 
 
+async def test_a_position_whose_row_is_as_before_is_the_same_object_as_before(
+    store: Store,
+) -> None:
+    account = await add_account(store)
+    still, moved = [await add_position(store, account) for _ in range(2)]
+    before = {p.id: p for p in await store.positions.load_open()}
+    await store.positions.write_pnl([PnlWrite(moved.id, Decimal("1.5"), NOW)])
+    after = {p.id: p for p in await store.positions.load_open()}
+    assert after[still.id] is before[still.id]
+    assert after[moved.id].unrealized_pnl == Decimal("1.5")
+    assert before[moved.id].unrealized_pnl is None
+
+
 async def test_the_same_external_id_gives_the_first_position_even_at_once(store: Store) -> None:
     account = await add_account(store)
     new = NewPosition(account.id, "pair", "ext-1", (leg("BTCUSDT"),))
     answers = await asyncio.gather(*(store.positions.record(new, {}) for _ in range(20)))
     assert len({position.id for position, _ in answers}) == 1
     assert sum(is_new for _, is_new in answers) == 1
+    assert await store.positions.recorded_as(account.id, "ext-1") == answers[0][0]
+    assert await store.positions.recorded_as(account.id, "ext-2") is None
     other = await add_account(store, "bob")
+    assert await store.positions.recorded_as(other.id, "ext-1") is None
     _, is_new = await store.positions.record(replace(new, account_id=other.id), {})
     assert is_new
 

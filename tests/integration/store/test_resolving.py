@@ -21,7 +21,7 @@ from positiond.daemon.domain.model import (
 )
 from positiond.daemon.domain.orders import LegOutcome, LegResult, RequestState
 from positiond.daemon.domain.records import DeviationRecord
-from positiond.daemon.domain.resolving import ResolveAction
+from positiond.daemon.domain.resolving import Resolution, ResolveAction
 from positiond.store.store import Store
 
 from tests.builders_store import (
@@ -132,6 +132,35 @@ async def test_a_position_of_which_nothing_is_open_any_more_is_closed(store: Sto
     with pytest.raises(Conflict) as refused:
         await store.positions.resolve(rebased(position, "0", "0"))
     assert refused.value.code == "already-closed"
+
+
+async def test_what_others_lack_in_the_bucket_stays_a_deviation_of_theirs(store: Store) -> None:
+    account = await add_account(store)
+    position = await add_position(store, account, leg("BTCUSDT"))
+    other = await add_position(store, account, leg("BTCUSDT", Side.BUY, "2"))
+    await deviate(store, position, "BTCUSDT")
+    key = bucket_of(position)
+
+    def gone(lacking: str | None) -> Resolution:
+        return resolution(
+            position,
+            ResolveAction.MARK_CLOSED,
+            opens={position.components[0].id: change("1", "0")},
+            actual={key: "0"},
+            lacking={key: lacking} if lacking else None,
+        )
+
+    for wrong in (None, "1"):
+        with pytest.raises(Conflict) as refused:
+            await store.positions.resolve(gone(wrong))
+        assert refused.value.code == "changed-meanwhile"
+    touched = await store.positions.resolve(gone("2"))
+    assert {p.id: p.status for p in touched} == {
+        position.id: PositionStatus.CLOSED,
+        other.id: PositionStatus.ACTIVE,
+    }
+    (row,) = await store.evidence.open_deviations()
+    assert (row.bucket, row.first_seen, row.resolution) == (key, position.opened_at, None)
 
 
 async def test_the_journal_tells_who_resolved_what_from_which_quantity_to_which(

@@ -37,6 +37,7 @@ INSTRUMENTS: tuple[tuple[Category, str, str | None], ...] = (
     (Category.OPTION, "C-27MAR26-100-C-USDT", None),
     (Category.SPOT, "DUSDT", "D"),
     (Category.SPOT, "DUSDC", "D"),
+    (Category.SPOT, "DUSDC", "D"),
     (Category.SPOT, "NEWUSDT", None),
 )
 PLACES = tuple(sorted({SymbolKey(ACCOUNT, cat, coin or sym) for cat, sym, coin in INSTRUMENTS}))
@@ -82,9 +83,9 @@ def _rows(draw: st.DrawFn, place: SymbolKey, expected: Mapping[int, Decimal]) ->
     def held(idx: int) -> Decimal:
         if draw(st.booleans()):
             return expected[idx]
-        if place.category is Category.SPOT and draw(st.booleans()):
-            # Around what is permitted as a fee: within it, at its edge, beyond it.
-            part = draw(st.sampled_from(("0.001", "0.002", "0.0021")))
+        if place.category is Category.SPOT:
+            # Around what is permitted as a fee: a surplus, within it, at its edge, beyond it.
+            part = draw(st.sampled_from(("-0.5", "0.001", "0.002", "0.0021", "0.5", "1")))
             return expected[idx] * (1 - Decimal(part))
         return draw(signed)
 
@@ -112,7 +113,7 @@ def pictures(draw: st.DrawFn, *, is_sound: bool = False) -> Picture:
         if place.category is not Category.SPOT:
             tracked = {i: t + unassigned.get(place.bucket(i), 0) for i, t in tracked.items()}
         rows = _rows(draw, place, tracked)
-        fate = 9 if is_sound else draw(st.integers(0, 9))
+        fate = 9 if is_sound else draw(st.integers(0, 14))
         if fate == 0:
             rows.append(replace(rows[0], side=SHORT, size=Decimal(7)))
         if fate != 1:

@@ -200,23 +200,29 @@ def test_what_is_closed_changes_nothing(picture: Picture) -> None:
 
 
 @steady
-@given(pictures(), st.lists(signed, min_size=len(PLACES), max_size=len(PLACES)))
+@given(
+    pictures(is_sound=True),
+    st.lists(
+        st.tuples(st.sampled_from(("free", "shut", "flying", "flying")), signed),
+        min_size=len(PLACES),
+        max_size=len(PLACES),
+    ),
+)
 def test_a_close_in_flight_hides_what_it_may_do_and_nothing_else(
-    picture: Picture, changes: list[Decimal]
+    picture: Picture, works: list[tuple[str, Decimal]]
 ) -> None:
+    named = dict(zip(PLACES, works, strict=True))
+    busy = frozenset(where for where, (work, _) in named.items() if work != "free")
     in_flight = {
         where: {0: change, 1: min(change, Decimal(0)), 2: max(change, Decimal(0))}
-        for where, change in zip(PLACES, changes, strict=True)
-        if where in picture.busy
+        for where, (work, change) in named.items()
+        if work == "flying"
     }
+    shut = busy - set(in_flight)
     judgement = judge(
-        picture.positions,
-        picture.unassigned,
-        picture.readings,
-        picture.busy,
-        in_flight=in_flight,
+        picture.positions, picture.unassigned, picture.readings, busy, in_flight=in_flight
     )
-    plain = compare(replace(picture, busy=frozenset()))
+    plain = compare(replace(picture, busy=shut))
 
     def hidden(key: BucketKey) -> bool:
         where = place_of_bucket(key)
@@ -254,7 +260,11 @@ def test_a_focus_judges_its_holders_as_a_full_compare_does(picture: Picture) -> 
     focus = frozenset({PLACES[0], symbol_key("AUSDT", ACCOUNT)})
     full = compare(picture)
     found = judge(picture.positions, picture.unassigned, picture.readings, picture.busy, focus)
-    holders = {
-        one.id for one in picture.positions if any(place(leg) in focus for leg in one.components)
+    # Of what has nothing open nothing is read: it is judged by any compare.
+    judged = {
+        one.id
+        for one in picture.positions
+        if any(place(leg) in focus for leg in one.components)
+        or not any(leg.open > 0 for leg in one.components)
     }
-    assert found.positions == {k: v for k, v in full.positions.items() if k in holders}
+    assert found.positions == {k: v for k, v in full.positions.items() if k in judged}

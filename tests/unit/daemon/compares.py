@@ -49,6 +49,8 @@ class Shelf(Venue):
         self.sizes: dict[str, Decimal] = {}
         self.categories: dict[str, Category] = {}
         self.sides: dict[str, int] = {}
+        # What the short side of a hedge holds beside a long one, unsigned.
+        self.short_sides: dict[str, Decimal] = {}
         self.seqs: dict[str, int] = {}
         self.left_out: set[str] = set()
         self.failing: set[str] = set()
@@ -61,9 +63,11 @@ class Shelf(Venue):
     async def holdings(self, category: Category, *, settle_coin: str) -> list[Holding]:
         self.lists.append(settle_coin or category.value)
         rows = [
-            self.row(s)
-            for s, size in self.sizes.items()
-            if size and s not in self.left_out and self.category_of(s) is category
+            row
+            for s in self.sizes
+            if s not in self.left_out and self.category_of(s) is category
+            for row in self.rows(s)
+            if row.size
         ]
         await asyncio.sleep(self.list_takes)
         self._fail(settle_coin or category.value)
@@ -74,10 +78,16 @@ class Shelf(Venue):
     ) -> list[Holding]:
         self.queries.append(symbol)
         self.urgent += urgent
-        row = self.row(symbol)
+        rows = self.rows(symbol)
         await asyncio.sleep(self.query_takes)
         self._fail(symbol)
-        return [] if symbol in self.silent else [row]
+        return [] if symbol in self.silent else rows
+
+    def rows(self, symbol: str) -> list[Holding]:
+        row = self.row(symbol)
+        if symbol not in self.short_sides:
+            return [row]
+        return [row, holding(-self.short_sides[symbol], symbol, idx=2, read_at=now())]
 
     def row(self, symbol: str) -> Holding:
         row = holding(

@@ -121,6 +121,11 @@ class Ledger:
     ) -> tuple[Position, bool]:
         raise NotImplementedError("recorded by the test itself")
 
+    async def recorded_as(self, account_id: AccountId, external_id: str) -> Position | None:
+        wanted = (account_id, external_id)
+        found = (p for p in self.positions.values() if (p.account_id, p.external_id) == wanted)
+        return next(found, None)
+
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
         components = tuple(
             component

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from positiond.daemon.bucket_locks import BucketLocks
 from positiond.daemon.catalogue import Catalogue
-from positiond.daemon.domain.errors import ExchangeUnreachable
+from positiond.daemon.domain.errors import ExchangeRefused, ExchangeUnreachable
 from positiond.daemon.domain.events import AccountFeedUp, FillSeen
 from positiond.daemon.domain.model import AccountId, Category, Fill, Holding, Position, Side
 from positiond.daemon.domain.portfolio import AccountState, Portfolio
@@ -50,6 +50,7 @@ class Payer:
         self.rows: list[Fill] = []
         self.held: dict[str, list[Holding]] = {}
         self.fails = False
+        self.unlisted: set[str] = set()
         self.asked: list[tuple[Category, datetime]] = []
         self.urgent: list[bool] = []
 
@@ -65,6 +66,8 @@ class Payer:
     ) -> list[Holding]:
         await asyncio.sleep(0.01)
         self.urgent.append(urgent)
+        if symbol in self.unlisted:
+            raise ExchangeRefused("refused", f"no {symbol}", ret_code=10001)
         return self.held[symbol]
 
 

@@ -31,7 +31,10 @@ def rows_of(answer: Holdings) -> list[tuple[str, int, str, str, str, str]]:
         (
             row.bucket.symbol,
             row.bucket.position_idx,
-            *(format(n, "f") for n in (row.total, row.tracked, row.unassigned, row.free)),
+            format(row.total, "f"),
+            format(row.tracked, "f"),
+            format(row.unassigned, "f"),
+            format(row.free, "f"),
         )
         for row in answer.holdings
     ]

@@ -11,6 +11,7 @@ from positiond.daemon.domain.deviations import Cause, CauseKind, DeviationRow
 from positiond.daemon.domain.events import PriceTick
 from positiond.daemon.domain.history import PnlPoint
 from positiond.daemon.domain.model import (
+    AccountId,
     Booked,
     BucketKey,
     Category,
@@ -40,6 +41,7 @@ from ...builders import (
     key_of,
     position,
     symbol_key,
+    uuid_of,
 )
 from .fake_time import in_fake_time, now
 from .house import House
@@ -211,6 +213,27 @@ async def test_every_stream_counts_and_a_trouble_ends_with_the_first_that_is_up(
     board.market_trouble(paper, "one symbol alone")
     board.market_up(paper, Category.OPTION)
     assert board.feed_state(ALICE).public == "live"
+
+
+@in_fake_time
+async def test_a_few_accounts_that_connect_are_named_and_many_are_counted() -> None:
+    house = settled()
+    accounts = house.portfolio.accounts
+
+    def join(number: int, trouble: str | None = None) -> None:
+        account_id = AccountId(uuid_of(f"account {number}"))
+        joined = replace(account(), id=account_id, label=f"book {number}")
+        accounts[account_id] = AccountState(joined, trouble=trouble)
+
+    for number in range(5):
+        join(number)
+    assert [r.endswith("connecting") for r in house.board.readiness().reasons] == [True] * 5
+    join(5)
+    join(6, trouble="Bybit refuses the API key")
+    counted, named = house.board.readiness().reasons
+    assert counted.startswith("6 of 8 accounts wait for their private stream")
+    assert "every sweep reads them" in counted
+    assert named.startswith("account book 6")
 
 
 @in_fake_time

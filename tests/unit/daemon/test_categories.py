@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from positiond.daemon.domain.buckets import SymbolKey
 from positiond.daemon.domain.errors import ExchangeRefused
-from positiond.daemon.domain.events import FillSeen, HoldingSeen
+from positiond.daemon.domain.events import FillSeen, HoldingSeen, WalletSeen
 from positiond.daemon.domain.model import Category, Holding, Position, Verdict
 from positiond.daemon.domain.verdict import Reading
 
@@ -77,6 +77,25 @@ async def test_a_coin_that_left_the_wallet_is_seen_by_the_wallet_stream() -> Non
         stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold("BTC", "1.5")))
         await asyncio.sleep(3)
     assert (stage.shelf.queries, stage.is_altered(one)) == (["BTC"], True)
+
+
+@in_fake_time
+async def test_a_coin_that_a_wallet_push_no_longer_names_is_asked_about() -> None:
+    stage = Compares()
+    one = await stage.record(spot())
+    await stage.sweep()
+    async with serving(stage):
+        stage.reconciler.on_account(WalletSeen(ACCOUNT, frozenset({"BTC", "USDT"})))
+        await asyncio.sleep(3)
+        assert stage.shelf.queries == []
+        stage.hold("BTC", "0")
+        stage.reconciler.on_account(WalletSeen(ACCOUNT, frozenset({"USDT"})))
+        await asyncio.sleep(3)
+        assert (stage.shelf.queries, stage.is_altered(one)) == (["BTC"], True)
+        # It is known to be gone now: further pushes without it tell nothing new.
+        stage.reconciler.on_account(WalletSeen(ACCOUNT, frozenset({"USDT"})))
+        await asyncio.sleep(3)
+    assert stage.shelf.queries == ["BTC"]
 
 
 @in_fake_time

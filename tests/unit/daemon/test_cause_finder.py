@@ -74,7 +74,13 @@ class Lists:
         await asyncio.sleep(self.takes)
         if self.fails:
             raise ExchangeUnreachable("timeout", "no answer")
-        return [one for one in self.fills if one.symbol == symbol and one.executed_at >= since]
+        return [
+            one
+            for one in self.fills
+            if symbol in (None, one.symbol)
+            and one.category is category
+            and one.executed_at >= since
+        ]
 
     async def deliveries_since(
         self, category: Category, symbol: str, since: datetime
@@ -434,6 +440,28 @@ async def test_a_coin_is_looked_for_in_every_pair_that_the_legs_name() -> None:
     assert [symbol for symbol, _ in case.lists.asked] == ["BTCUSDC", "BTCUSDT"]
     assert cause is not None
     assert cause.text.startswith("BTC sold by hand at 12:00:01 UTC, 0.4 BTC at 110")
+
+
+@in_fake_time
+async def test_a_coin_that_was_sold_in_a_pair_that_no_leg_names_is_found() -> None:
+    case = Case(replace(component(symbol=BTC, category=Category.SPOT), coin="BTC"))
+    pair = replace(instrument("BTCUSDC", category=Category.SPOT), base_coin="BTC")
+    case.shop.known = (pair, instrument("BTCDOMUSDT", category=Category.SPOT))
+    bucket = BucketKey(ACCOUNT, Category.SPOT, "BTC", 0)
+    case.in_order(bucket)
+    case.lists.fills = [
+        replace(hand(symbol=symbol, name=symbol), category=Category.SPOT)
+        for symbol in ("BTCUSDC", "BTCDOMUSDT", "ETHUSDC")
+    ]
+    cause = await case.cause(deviation("2", "1.6", bucket))
+    assert [symbol for symbol, _ in case.lists.asked] == [BTC, ""]
+    assert cause is not None
+    assert cause.text.startswith("BTC sold by hand at 12:00:01 UTC, 0.4 BTC at 110")
+    # Where the legs' own pairs explain it, nothing else is asked.
+    case.lists.asked.clear()
+    case.lists.fills = [replace(hand(), category=Category.SPOT)]
+    assert await case.cause(deviation("2", "1.6", bucket)) is not None
+    assert [symbol for symbol, _ in case.lists.asked] == [BTC]
 
 
 @in_fake_time

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.model import PositionStatus
+from positiond.daemon.domain.model import Position, PositionId, PositionStatus
 from positiond.daemon.domain.orders import LegOutcome, RequestState
 from positiond.daemon.domain.plan import IDLE_ATTEMPTS
 
@@ -146,6 +146,27 @@ async def test_dust_ends_the_close_and_becomes_unassigned() -> None:
     assert (ended.state, outcomes(ended)) == (DONE, [LegOutcome.DUST])
     assert stage.ledger.beside == {symbol_key().bucket(0): Decimal("0.04")}
     assert stage.status(one) is PositionStatus.CLOSED
+
+
+@in_fake_time
+async def test_dust_is_noted_in_the_moment_in_which_the_position_ends() -> None:
+    stage = Stage(Reaction(fills="0.96"))
+    stage.door.rules[BTC] = instrument(BTC, step="0.01", least="0.05")
+    one, eth = stage.record(component("1")), symbol_key(ETH).bucket(0)
+    stage.portfolio.put(one)
+    stage.portfolio.unassigned = {eth: Decimal(7)}
+    at_load: list[object] = []
+    load = stage.ledger.load
+
+    async def loaded(position_id: PositionId) -> Position | None:
+        at_load.append(dict(stage.portfolio.unassigned))
+        return await load(position_id)
+
+    stage.ledger.load = loaded  # type: ignore[method-assign] # to see what compares would see
+    await stage.close(one)
+    assert at_load == [{eth: 7}]
+    # Only its own symbol: others may have changed theirs since the rows were read.
+    assert stage.portfolio.unassigned == {eth: 7, symbol_key().bucket(0): Decimal("0.04")}
 
 
 @in_fake_time

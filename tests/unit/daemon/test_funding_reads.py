@@ -107,6 +107,37 @@ async def test_a_payment_that_waits_for_a_close_keeps_the_read_from_being_noted(
 
 
 @in_fake_time
+async def test_a_symbol_that_bybit_lists_no_more_keeps_no_other_from_being_booked() -> None:
+    fundings = Fundings()
+    gone = position(component("1", symbol="GONEUSDT", of="gone"), name="gone")
+    fundings.record(ONE, gone)
+    fundings.payer.unlisted = {"GONEUSDT"}
+    fundings.payer.rows = [paid("9", symbol="GONEUSDT"), paid("2", exec_id="funding-2")]
+    async with fundings.running():
+        fundings.connect()
+        await asyncio.sleep(30)
+        assert fundings.shares(ONE, gone) == [Decimal(-2), Decimal(0)]
+        # Not known to be complete: it is asked for again, hour by hour.
+        assert ACCOUNT not in fundings.memory.read_until
+        assert len(fundings.payer.asked) == 1
+        fundings.payer.unlisted, fundings.payer.held = set(), {"GONEUSDT": [holding("0")]}
+        await asyncio.sleep(5 * MINUTES)
+        assert fundings.shares(ONE, gone) == [Decimal(-2), Decimal(-9)]
+        assert ACCOUNT in fundings.memory.read_until
+
+
+@in_fake_time
+async def test_what_was_paid_before_a_restart_is_read_though_nothing_is_held_any_more() -> None:
+    fundings = Fundings()
+    fundings.memory.read_until[ACCOUNT] = NOON
+    async with fundings.running():
+        fundings.connect()
+        await asyncio.sleep(1)
+        since = NOON - timedelta(minutes=10)
+        assert fundings.payer.asked == [(Category.INVERSE, since), (Category.LINEAR, since)]
+
+
+@in_fake_time
 async def test_an_account_that_never_held_a_leg_is_not_read() -> None:
     fundings = Fundings()
     async with fundings.running():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from positiond.daemon.domain.errors import Conflict, ExchangeUnreachable, Invali
 from positiond.daemon.domain.events import FillSeen
 from positiond.daemon.domain.model import (
     AccountId,
+    BucketKey,
     Category,
     NewComponent,
     NewPosition,
@@ -93,6 +95,40 @@ async def test_an_open_deviation_is_kept_and_not_absorbed() -> None:
 
 
 @in_fake_time
+async def test_two_recordings_at_once_each_leave_their_own_unassigned_part() -> None:
+    house, shelf = opened()
+    shelf.sizes |= {BTC: Decimal(3), ETH: Decimal(5)}
+    unassigned, pauses = house.archive.unassigned, [1.0, 0.0]
+
+    async def late() -> Mapping[BucketKey, Decimal]:
+        found = await unassigned()
+        await asyncio.sleep(pauses.pop(0))
+        return found
+
+    house.archive.unassigned = late  # type: ignore[method-assign] # a pool's answers overtake
+    async with asyncio.TaskGroup() as group:
+        group.create_task(house.recorder.record(ALICE, asked(leg("1"))))
+        await asyncio.sleep(0.5)
+        group.create_task(house.recorder.record(ALICE, asked(leg("1", symbol=ETH), name="eth")))
+    assert house.portfolio.unassigned == {BUCKET: 2, symbol_key(ETH).bucket(0): 4}
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+@in_fake_time
+async def test_a_deviation_of_one_side_of_a_hedge_is_not_one_of_the_other(is_read: bool) -> None:
+    house, shelf = opened()
+    house.tracker.put(house.write(component("1", of="first"), name="first"))
+    shelf.sizes[BTC], shelf.sides[BTC] = Decimal(3), 1
+    shelf.short_sides[BTC] = Decimal(5)
+    await house.reconciler.reconcile_all_positions()
+    assert set(house.portfolio.deviations) == {symbol_key(BTC).bucket(1)}
+    if not is_read:
+        house.portfolio.readings.clear()
+    await house.recorder.record(ALICE, asked(leg("2", SHORT)))
+    assert house.archive.beside == {symbol_key(BTC).bucket(2): -3}
+
+
+@in_fake_time
 async def test_a_flag_from_before_stands_for_a_deviation_that_was_not_read_yet() -> None:
     house, shelf = opened()
     first = house.write(component("1", of="first"), name="first")
@@ -111,6 +147,17 @@ async def test_the_same_external_id_gives_the_first_one_and_changes_nothing() ->
     second, is_new = await house.recorder.record(ALICE, asked(name="again", external_id="x-1"))
     assert (second.position.id, is_new) == (first.position.id, False)
     assert house.archive.beside == {BUCKET: 0}
+
+
+@in_fake_time
+async def test_the_first_one_is_told_again_though_bybit_could_not_be_asked_any_more() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC] = Decimal(1)
+    first, _ = await house.recorder.record(ALICE, asked(external_id="x-1"))
+    house.exchanges.clear()
+    async with house.locks.held([symbol_key(BTC)]):
+        second, is_new = await house.recorder.record(ALICE, asked(external_id="x-1"))
+    assert (second.position.id, is_new) == (first.position.id, False)
 
 
 @pytest.mark.parametrize(("user", "where"), [(BOB, ACCOUNT), (ALICE, OTHER_ACCOUNT)])

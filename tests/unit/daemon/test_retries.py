@@ -40,6 +40,15 @@ def test_what_is_known_is_not_looked_at_again() -> None:
     assert again.take_due(NOON + LONG) == set()
 
 
+def test_looks_for_other_reasons_do_not_put_off_the_one_that_is_planned() -> None:
+    again, at = retries(), NOON
+    again.plan("one", at, again=True)
+    for _ in range(40):
+        at += timedelta(seconds=1)
+        again.plan("one", at, again=True)
+    assert again.take_due(NOON + timedelta(seconds=3)) == {"one"}
+
+
 def test_the_pauses_grow_and_stay_within_a_minute() -> None:
     again, at, waits = retries(), NOON, []
     for _ in range(40):

@@ -19,6 +19,7 @@ from ...builders import (
     BTC,
     ETH,
     NOON,
+    SHORT,
     account,
     component,
     fill,
@@ -51,6 +52,22 @@ async def test_a_deviation_is_stored_and_shown_with_its_cause() -> None:
 
 
 @in_fake_time
+async def test_a_position_recorded_during_a_sweep_is_judged_by_a_compare_of_its_own() -> None:
+    stage = Compares()
+    await stage.record(position(component("1", of="old"), name="old"))
+    sweep = asyncio.create_task(stage.sweep())
+    await asyncio.sleep(0.005)
+    new = await stage.record(position(component("2", symbol=ETH, of="new"), name="new"))
+    # What its recording left: read ahead of the sweep's end, and judged by nobody.
+    stage.reconciler.keep(symbol_key(ETH), [stage.hold(ETH, "1")])
+    await sweep
+    assert (stage.verdict(new), stage.is_altered(new)) == (UNVERIFIED, False)
+    await stage.sweep()
+    assert (stage.verdict(new), stage.is_altered(new)) == (ALTERED, True)
+    assert set(stage.portfolio.deviations) == {symbol_key(ETH).bucket(0)}
+
+
+@in_fake_time
 async def test_a_deviation_leaves_memory_when_its_bucket_is_in_order_again() -> None:
     stage = Compares()
     await stage.record(position(component("1")))
@@ -59,6 +76,36 @@ async def test_a_deviation_leaves_memory_when_its_bucket_is_in_order_again() -> 
     stage.hold(BTC, "1")
     await stage.sweep()
     assert stage.portfolio.deviations == {}
+
+
+@in_fake_time
+async def test_a_deviation_ends_with_its_row_when_the_position_mode_is_switched() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    stage.hold(BTC, "0.4")
+    await stage.sweep()
+    assert set(stage.portfolio.deviations) == {BUCKET}
+    stage.shelf.sides[BTC] = 1
+    await stage.sweep()
+    assert set(stage.portfolio.deviations) == {symbol_key(BTC).bucket(1)}
+    assert stage.archive.written[-1].cleared == [BUCKET]
+
+
+@in_fake_time
+async def test_a_deviation_ends_with_the_last_leg_of_its_side_of_a_hedge() -> None:
+    stage = Compares()
+    await stage.record(position(component("1", of="long"), name="long"))
+    stage.shelf.sides[BTC], stage.shelf.short_sides[BTC] = 1, Decimal(1)
+    short = position(component("2", SHORT, of="short"), name="short")
+    await stage.record(short, held=False)
+    await stage.sweep()
+    of_short = symbol_key(BTC).bucket(2)
+    assert set(stage.portfolio.deviations) == {of_short}
+    stage.portfolio.drop(short.id)
+    await stage.sweep()
+    # Kept, it would be told of as the cause of whatever deviates there next.
+    assert stage.portfolio.deviations == {}
+    assert of_short in stage.archive.written[-1].cleared
 
 
 @in_fake_time
@@ -158,6 +205,18 @@ async def test_readings_taken_under_the_lock_settle_at_once() -> None:
 
 
 @in_fake_time
+async def test_what_is_settled_at_once_was_in_order_when_it_was_read() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    symbol, read_at = symbol_key(BTC), now()
+    readings = {symbol: Reading((stage.shelf.row(BTC),), read_at)}
+    # What was filled since is of what makes it deviate from now on.
+    await asyncio.sleep(8)
+    await stage.reconciler.settle_now(readings, readings)
+    assert stage.causes.in_order == {BUCKET: read_at}
+
+
+@in_fake_time
 async def test_a_sweep_begun_before_readings_were_settled_does_not_put_them_back() -> None:
     stage = Compares()
     one = await stage.record(position(component("1")))
@@ -190,6 +249,33 @@ async def test_a_verdict_that_cannot_be_stored_is_doubt_and_comes_back_by_itself
         stage.archive.fails = False
         await asyncio.sleep(61)
     assert stage.verdict(one) is IN_SYNC
+
+
+@pytest.mark.parametrize("settled_at_once", [True, False])
+@in_fake_time
+async def test_what_was_not_stored_comes_back_whatever_else_is_stored_meanwhile(
+    settled_at_once: bool,
+) -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1", of="one"), name="one"))
+    two = await stage.record(position(component("1", symbol=ETH, of="two"), name="two"))
+    await stage.sweep()
+    async with serving(stage):
+        stage.archive.fails = True
+        if settled_at_once:
+            readings = {symbol_key(BTC): Reading((stage.shelf.row(BTC),), now())}
+            await stage.reconciler.settle_now(readings, readings)
+        else:
+            stage.reconciler.recheck(symbol_key(BTC))
+            await asyncio.sleep(2.1)
+        assert stage.verdict(one) is UNVERIFIED
+        stage.archive.fails = False
+        # Sooner than the next look at the account is due.
+        other = {symbol_key(ETH): Reading((stage.shelf.row(ETH),), now())}
+        await stage.reconciler.settle_now(other, other)
+        assert stage.verdict(two) is IN_SYNC
+        await asyncio.sleep(61)
+        assert stage.verdict(one) is IN_SYNC
 
 
 @in_fake_time

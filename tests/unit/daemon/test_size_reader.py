@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from decimal import Decimal
 from positiond.daemon.domain.model import Category, Holding, Verdict
 
 from ...builders import BTC, SHORT, component, holding, position, symbol_key
-from .compares import Compares
+from .compares import Compares, serving
 from .fake_time import in_fake_time, now
 from .gate import Gate
 from .stage import Stage
@@ -60,6 +61,40 @@ async def test_one_side_of_a_hedge_in_a_list_says_nothing_of_the_other() -> None
     stage.shelf.holdings_in = holdings_in  # type: ignore[method-assign]  # the whole truth
     await stage.sweep()
     assert stage.verdict(short) is Verdict.IN_SYNC
+
+
+@in_fake_time
+async def test_a_list_that_falls_behind_what_was_read_is_not_believed() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")), held=False)
+    old = replace(stage.hold(BTC, "3"), seq=4)
+    stage.hold(BTC, "1")
+    stage.shelf.seqs[BTC] = 5
+    await stage.sweep()
+    assert stage.verdict(one) is Verdict.IN_SYNC
+    asked = len(stage.shelf.queries)
+
+    async def holdings(category: Category, *, settle_coin: str) -> list[Holding]:
+        return [replace(old, read_at=now())]
+
+    stage.shelf.holdings = holdings  # type: ignore[method-assign]  # a list out of a cache
+    await stage.sweep()
+    assert (stage.verdict(one), len(stage.shelf.queries)) == (Verdict.IN_SYNC, asked + 1)
+
+
+@in_fake_time
+async def test_an_account_that_is_removed_during_a_read_ends_no_loop() -> None:
+    stage = Compares()
+    one = await stage.record(position(component("1")), held=False)
+    stage.shelf.query_takes = 5
+    async with serving(stage):
+        stage.reconciler.recheck(symbol_key(BTC))
+        await asyncio.sleep(3)
+        assert stage.shelf.queries == [BTC]
+        stage.portfolio.drop(one.id)
+        stage.exchanges.clear()
+        stage.portfolio.accounts.clear()
+        await asyncio.sleep(10)
 
 
 class Elsewhere(Venue):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from unittest.mock import patch
 
+from positiond.daemon.domain.buckets import SymbolKey
 from positiond.daemon.domain.errors import ConfigError
 from positiond.daemon.domain.events import (
     AccountFeedDown,
@@ -22,6 +24,7 @@ from positiond.daemon.domain.model import (
     PositionStatus,
 )
 from positiond.daemon.domain.orders import CloseRequest
+from positiond.daemon.domain.portfolio import Portfolio
 
 from ...builders import (
     ACCOUNT,
@@ -103,6 +106,26 @@ async def test_within_two_seconds_rows_are_live_without_any_notice() -> None:
 
 
 @in_fake_time
+async def test_what_is_there_at_the_first_look_is_left_to_the_sweep_and_nothing_later() -> None:
+    house = House()
+    house.write(component("1"))
+    asked: list[SymbolKey] = []
+
+    def note(symbol: SymbolKey) -> None:
+        asked.append(symbol)
+
+    house.reconciler.recheck = note  # type: ignore[method-assign]  # what is asked of it
+    async with house.watching() as group:
+        group.create_task(house.tracker.run_watch(house.connections, house.reconciler))
+        await house.tracker.loaded.wait()
+        await asyncio.sleep(5)
+        assert asked == []
+        house.write(component("1", symbol=ETH, of="b"), name="b")
+        await asyncio.sleep(5)
+    assert asked == [symbol_key(ETH)]
+
+
+@in_fake_time
 async def test_a_database_that_is_away_is_said_and_tried_again() -> None:
     house = House()
     house.shop.accounts.fails = True
@@ -115,6 +138,31 @@ async def test_a_database_that_is_away_is_said_and_tried_again() -> None:
         await asyncio.sleep(6)
         assert house.board.store_trouble is None
         assert house.tracker.loaded.is_set()
+
+
+@in_fake_time
+async def test_a_row_as_it_was_read_before_costs_nothing_and_what_others_put_is_seen() -> None:
+    house = House()
+    one = house.write(component("1"))
+    put: list[str] = []
+    real = Portfolio.put
+
+    def noted(portfolio: Portfolio, position: Position) -> bool:
+        put.append(position.name)
+        return real(portfolio, position)
+
+    async with house.watching() as group:
+        with patch.object(Portfolio, "put", noted):
+            await house.tracker.reload(house.connections, group)
+            await house.tracker.reload(house.connections, group)
+        assert put == ["pair"]
+        # Somebody shows other legs than are on record: the record is what counts.
+        house.tracker.put(replace(one, components=(component("3"),)))
+        await house.tracker.reload(house.connections, group)
+        assert house.portfolio.positions[one.id].components == one.components
+        house.archive.positions[one.id] = replace(one, name="renamed")
+        await house.tracker.reload(house.connections, group)
+    assert house.portfolio.positions[one.id].name == "renamed"
 
 
 @in_fake_time

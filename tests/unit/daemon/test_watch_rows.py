@@ -73,9 +73,10 @@ async def test_a_row_that_was_closed_by_hand_asks_for_a_compare_of_its_neighbour
 @in_fake_time
 async def test_a_spot_row_comes_to_stand_in_its_coin_and_is_compared_there() -> None:
     house = House()
-    one = house.write(component("2", category=Category.SPOT))
     task = asyncio.create_task(house.tracker.run_watch(house.connections, house.reconciler))
     rechecks = asyncio.create_task(house.reconciler.run_rechecks())
+    await house.tracker.loaded.wait()
+    one = house.write(component("2", category=Category.SPOT))
     await asyncio.sleep(5)
     (leg,) = house.portfolio.positions[one.id].components
     assert (leg.coin, house.archive.coins) == ("BTC", {BTC: "BTC"})

@@ -405,6 +405,15 @@ def test_trades_that_overshoot_are_told_as_what_they_are() -> None:
     assert text.startswith("trades add up to -0.7 of -0.4 BTC: Long leg reduced by hand")
 
 
+def test_what_filled_before_it_was_in_order_is_told_only_where_it_adds_up() -> None:
+    opened = trade("1", LONG, at=-63, order="opened")
+    text = told(deviation("1", "0.6"), opened)
+    assert text.startswith("Long leg reduced by 0.4 BTC; no trade explains it")
+    # An execution of that moment may have been too new for the read.
+    text = told(deviation("1", "0.6"), opened, trade("0.4", at=-61))
+    assert text.startswith("Long leg reduced by hand at 11:58:59 UTC, 0.4 BTC")
+
+
 def test_nothing_at_all_is_said_plainly() -> None:
     cause = explain(deviation("1", "0.6"), gathered(mark=Mark.RECORDED), "BTC")
     assert cause == Cause(

@@ -185,11 +185,52 @@ def test_a_leg_is_gone_though_others_are_still_there() -> None:
     assert found.opens == {leg.id: changed("2", "0")}
 
 
-@pytest.mark.parametrize("held", ["0.1", "1.5", "-0.2"])
+@pytest.mark.parametrize("held", ["0.1", "1.5"])
 def test_a_leg_of_which_something_is_left_is_not_gone(held: str) -> None:
     error = refusal(MARK_CLOSED, position(component("1")), holding(held))
     assert (type(error), error.code) == (Conflict, "not-gone")
     assert f"{Decimal(held):+f}" in error.detail
+
+
+@pytest.mark.parametrize("action", [MARK_CLOSED, REBASE])
+@pytest.mark.parametrize(("had", "held", "becomes"), [("0", "-0.2", "-0.2"), ("0.5", "0.3", "0.3")])
+def test_where_the_bucket_turned_past_a_leg_what_is_there_is_the_traders(
+    action: ResolveAction, had: str, held: str, becomes: str
+) -> None:
+    leg = component("1")
+    found = resolved(action, position(leg), holding(held), unassigned=had)
+    assert found.opens == {leg.id: changed("1", "0")}
+    assert found.unassigned == {symbol_key().bucket(0): changed(had, becomes)}
+
+
+@pytest.mark.parametrize(("held", "lacking"), [("0", "1"), ("0.4", "0.6"), ("-0.8", "1.8")])
+def test_a_leg_is_gone_though_its_neighbour_lacks_something_too(held: str, lacking: str) -> None:
+    leg, other = component("1"), position(component("1", of="other"), name="other")
+    found = resolved(MARK_CLOSED, position(leg), holding(held), others=(other,))
+    assert (found.opens, found.unassigned) == ({leg.id: changed("1", "0")}, {})
+    assert found.lacking == {symbol_key().bucket(0): Decimal(lacking)}
+    assert refusal(REBASE, position(leg), holding(held), others=(other,)).code == "cannot-rebase"
+
+
+def test_of_a_short_that_is_gone_with_its_neighbour_the_lack_is_negative() -> None:
+    other = position(component("2", of="other", side=SHORT), name="other")
+    found = resolved(
+        MARK_CLOSED, position(component("1", side=SHORT)), holding("0"), others=(other,)
+    )
+    assert found.lacking == {symbol_key().bucket(0): Decimal(-2)}
+
+
+def test_where_a_leg_explains_it_all_nothing_is_lacking() -> None:
+    other = position(component("2", of="other"), name="other")
+    found = resolved(MARK_CLOSED, position(component("1")), holding("2"), others=(other,))
+    assert found.lacking == {}
+
+
+def test_of_a_coin_that_two_positions_lost_each_leg_can_be_marked_closed() -> None:
+    leg, other = spot_leg("3"), position(spot_leg("2", of="other"), name="other")
+    found = resolved(MARK_CLOSED, position(leg), balance("0.001"), others=(other,))
+    assert found.opens == {leg.id: changed("3", "0")}
+    assert list(found.lacking.values()) == [Decimal("1.999")]
 
 
 def test_a_closed_position_beside_it_claims_nothing() -> None:
@@ -291,7 +332,7 @@ def test_a_named_leg_needs_no_other_leg_s_reading() -> None:
         (component("1"), holding("1.5"), (ACCEPT, REBASE)),
         (component("1"), holding("0.4"), (REBASE,)),
         (component("1"), holding("0"), (REBASE, MARK_CLOSED)),
-        (component("1"), holding("-1"), ()),
+        (component("1"), holding("-1"), (REBASE, MARK_CLOSED)),
         (spot_leg("1"), balance("2"), ()),
         (spot_leg("1"), balance("0.999"), (REBASE,)),
         (spot_leg("1"), balance("0.4"), (REBASE,)),

@@ -93,6 +93,13 @@ def test_at_expiry_it_pays_what_it_is_worth_and_is_gone(floor: Floor) -> None:
     assert floor.refusal(**option(4)).code == 110074
 
 
+def test_once_delivered_it_is_quoted_at_its_payoff_and_not_at_the_underlying(floor: Floor) -> None:
+    for symbol, worth in ((CALL, D(8000)), (PUT, D(0))):
+        floor.engine.deliver(OPTION, symbol, floor.engine.now_ms, D("108000"))
+        quote = floor.engine.market.quote(OPTION, symbol)
+        assert (quote.mark, quote.last, quote.index) == (worth, worth, D(108000))
+
+
 def test_every_execution_tells_its_volatility(floor: Floor) -> None:
     floor.order(**option(1))
     fill = floor.last_fill()
