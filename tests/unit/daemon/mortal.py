@@ -80,7 +80,11 @@ class MortalGate(Gate):
 
 
 class WiredVenue(Venue):
-    """What was sent to it lands after `latency` seconds, whether or not the sender still lives."""
+    """What was sent to it lands after `latency` seconds, whether or not the sender still lives.
+
+    Of Bybit's two rules for ids it has the laxer one: they are unique among open orders alone, so
+    that what is sent again without need is executed again.
+    """
 
     latency = 0.02
 
@@ -92,6 +96,7 @@ class WiredVenue(Venue):
         answer: asyncio.Future[SendOutcome] = loop.create_future()
 
         def land() -> None:
+            self.orders.pop(signed.order.link_id, None)
             outcome = self._take(signed, reaction)
             if not answer.done():
                 answer.set_result(outcome)
