@@ -89,6 +89,11 @@ class CloseJob:
     def expired(self) -> bool:
         return is_expired(min(r.expires_at for r in self.requests), self.c.timing.now())
 
+    @property
+    def seconds_left(self) -> float:
+        left = min(r.expires_at for r in self.requests) - self.c.timing.now()
+        return max(left.total_seconds(), 0.0)
+
     async def postpone(self, banned_until: datetime) -> None:
         """Nothing can be sent until then: that time does not count, whatever the job waits for."""
         now = self.c.timing.now()

@@ -7,8 +7,9 @@ size is read until the outcome is verified, across every retry in between.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
@@ -58,9 +59,23 @@ class CloseRun:
                 if self.job.state in _NOTHING_SENT:
                     await self._retrying(self._claim)
                 if self.job.state.is_open:
-                    async with self._c.locks.held(self._symbols()):
-                        with self._in_flight():
-                            await self._retrying(self._close)
+                    await self._locked()
+
+    async def _locked(self) -> None:
+        async with AsyncExitStack() as stack:
+            if await self._enters(stack):
+                with self._in_flight():
+                    await self._retrying(self._close)
+
+    async def _enters(self, stack: AsyncExitStack) -> bool:
+        """Whether the locks are held; who has sent nothing waits for them until he expires."""
+        is_bound = self.job.state in _NOTHING_SENT
+        try:
+            async with asyncio.timeout(self.job.seconds_left if is_bound else None):
+                await stack.enter_async_context(self._c.locks.held(self._symbols()))
+        except TimeoutError:
+            return False
+        return True
 
     def nudge(self) -> None:
         """Look again now for whatever is waited for."""

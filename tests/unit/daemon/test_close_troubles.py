@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from positiond.daemon.domain.errors import CredentialsRefused
+from positiond.daemon.domain.errors import CredentialsRefused, ExchangeUnreachable
 from positiond.daemon.domain.model import KeyInfo, PositionStatus
 from positiond.daemon.domain.orders import (
     LegOutcome,
@@ -137,6 +137,18 @@ async def test_a_rate_limit_that_never_ends_is_the_reason_at_the_deadline() -> N
     assert (ended.state, ended.code, outcomes(ended)) == (FAILED, "expired", [RESIDUAL])
     assert "too many visits" in ended.legs[0].detail
     assert set(stage.venue.link_ids()) == {"link-1"}
+
+
+@in_fake_time
+async def test_an_exchange_that_never_answers_is_the_reason_until_the_deadline() -> None:
+    stage = Stage()
+    stage.venue.refuses_reads = ExchangeUnreachable("timeout", "Bybit does not answer")
+    request = stage.ledger.open_close(stage.record(component("1")))
+    stage.at(905, lambda: setattr(stage.venue, "refuses_reads", None))
+    await stage.drive(request)
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "expired", [])
+    assert "Bybit does not answer" in stage.notes()
 
 
 class Skewed(Venue):
