@@ -11,7 +11,7 @@ CHROMIUM := $(shell command -v chromium || command -v chromium-browser || comman
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
-.PHONY: help demo test thorough chaos lint bench long dashboard lock clean
+.PHONY: help demo test thorough chaos lint bench long readme dashboard lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make lint       ruff, formatting'
 	@echo 'make bench      measurements'
 	@echo 'make long       soaks and long fuzzing'
+	@echo 'make readme     rewrite the parts of the README that are made from the code'
 	@echo 'make dashboard  rebuild static/dist (needs node and npm)'
 	@echo 'make lock       compile the lock files again (needs a package index)'
 
@@ -47,6 +48,9 @@ bench: .venv/dev.stamp
 
 long: .venv/dev.stamp
 	@exec $(BIN)/python -m pytest -m long $(ARGS)
+
+readme: .venv/dev.stamp
+	@exec $(BIN)/python -m tests.readme
 
 dashboard:
 	cd static && npm ci --no-audit --no-fund && npm run check && npm test && npm run build && npm run size

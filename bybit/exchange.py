@@ -1,24 +1,22 @@
-"""Signed access to one account: what it holds, its orders and fills, and reduce-only sends."""
+"""Signed access to one account: what it holds, its orders and fills, and sends that close."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
-import orjson
 import structlog
 
-from ..daemon.domain import money
 from ..daemon.domain.errors import ExchangeUnreachable
 from ..daemon.domain.model import Category, Delivery, Fill, Holding, KeyInfo, OrderReport
 from ..daemon.domain.orders import (
     Acked,
+    MarketOrder,
     NotExecuted,
     OutcomeUnknown,
-    ReduceOnlyOrder,
     Refused,
+    RestingOrder,
     SendOutcome,
     SignedOrder,
 )
@@ -26,16 +24,19 @@ from . import outcomes, translate, vocab
 from .clock import from_ms
 from .fields import WireError
 from .history import AccountHistory
+from .order_body import SignedBody, encode
+from .order_search import OrderSearch
 from .outcomes import Meaning
 from .reply import Reply, TransportFault
 from .rest import Query, RestClient, unreadable
+from .resting import RestingOrders
 from .signed import SignedLists
 from .signing import Signer
 from .wire_account import (
     PositionRow,
     WalletRow,
     read_api_key,
-    read_order,
+    read_fee_rate,
     read_order_ack,
     read_position,
     read_wallet,
@@ -43,42 +44,9 @@ from .wire_account import (
 
 _log = structlog.get_logger(__name__)
 
-# The largest page that each list allows. (Bybit V5: position/list, order/…)
+# The largest page that the list allows. (Bybit V5: position/list)
 _POSITIONS_PAGE: Final = "200"
-_ORDERS_PAGE: Final = "50"
 _NO_CODE: Final = 0
-
-
-@dataclass(frozen=True, slots=True)
-class SignedBody:
-    """The bytes of an order and the headers that sign them; never shown."""
-
-    body: bytes
-    headers: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return "SignedBody()"
-
-
-def encode(order: ReduceOnlyOrder) -> bytes:
-    """The body of order/create; ValueError for spot, which knows no reduce-only."""
-    if order.category is Category.SPOT:
-        raise ValueError("spot has no reduce-only orders")
-    if order.quantity <= 0:
-        # Zero would mean "close all", which is never ours to ask.
-        raise ValueError("an order needs a quantity above zero")
-    return orjson.dumps(
-        {
-            "category": order.category.value,
-            "symbol": order.symbol,
-            "side": order.side.value,
-            "orderType": vocab.OrderType.MARKET.value,
-            "qty": money.plain(order.quantity),
-            "positionIdx": order.position_idx,
-            "reduceOnly": True,
-            "orderLinkId": order.link_id,
-        }
-    )
 
 
 class BybitAccount:
@@ -89,6 +57,8 @@ class BybitAccount:
         self._signer = signer
         self._lists = SignedLists(rest, signer)
         self._history = AccountHistory(self._lists)
+        self._search = OrderSearch(rest, signer, self._history)
+        self._resting = RestingOrders(rest, signer, self._lists)
 
     # --- what it holds -------------------------------------------------------------------
 
@@ -148,7 +118,7 @@ class BybitAccount:
 
     # --- sending -------------------------------------------------------------------------
 
-    def sign(self, order: ReduceOnlyOrder) -> SignedOrder:
+    def sign(self, order: MarketOrder) -> SignedOrder:
         body = encode(order)
         stamp = self._rest.clock.now_ms()
         headers = self._signer.headers(body, stamp)
@@ -209,44 +179,11 @@ class BybitAccount:
 
     # --- looking up ----------------------------------------------------------------------
 
-    async def find_order(self, order: ReduceOnlyOrder) -> OrderReport | None:
-        category, link_id = order.category.value, order.link_id
-        symbol = [("category", category), ("symbol", order.symbol), ("limit", _ORDERS_PAGE)]
-        by_id = [*symbol, ("orderLinkId", link_id)]
-        ladder: tuple[tuple[str, Query], ...] = (
-            (vocab.Path.ORDERS_REALTIME, by_id),
-            # An id makes Bybit ignore openOnly: the closed ring is searched by symbol.
-            (vocab.Path.ORDERS_REALTIME, [*symbol, ("openOnly", "1")]),
-            (vocab.Path.ORDER_HISTORY, by_id),
-        )
-        for path, query in ladder:
-            found = await self._orders_named(path, query, order)
-            if found:
-                # An id that was used twice: the newest speaks.
-                return max(found, key=lambda report: report.created_at)
-        rows = await self._history.executions([("category", category), ("orderLinkId", link_id)])
-        named = [row for row in rows if row.link_id == link_id]
-        return translate.report_from_executions(order, named)
+    async def find_order(self, order: MarketOrder) -> OrderReport | None:
+        return await self._search.find(order)
 
-    async def _orders_named(
-        self, path: str, query: Query, order: ReduceOnlyOrder
-    ) -> list[OrderReport]:
-        raw = await self._rest.pages(path, query, signer=self._signer, urgent=True)
-        try:
-            # Others' orders are not ours to judge: an odd one among them must not hide ours.
-            return [
-                translate.order_report(read_order(row), order.category)
-                for row in raw
-                if row.get("orderLinkId") == order.link_id
-            ]
-        except WireError as error:
-            raise unreadable(path, error) from error
-
-    async def fills_of(self, order: ReduceOnlyOrder, order_id: str | None) -> list[Fill]:
-        name = ("orderLinkId", order.link_id) if order_id is None else ("orderId", order_id)
-        rows = await self._history.executions([("category", order.category.value), name])
-        ours = [row for row in rows if row.link_id == order.link_id or row.order_id == order_id]
-        return translate.fills_in_order(ours, order.category)
+    async def fills_of(self, order: MarketOrder, order_id: str | None) -> list[Fill]:
+        return await self._search.fills(order, order_id)
 
     async def fills_since(
         self,
@@ -262,6 +199,26 @@ class BybitAccount:
         self, category: Category, symbol: str, since: datetime
     ) -> list[Delivery]:
         return await self._history.deliveries_since(category, symbol, since)
+
+    # --- what stands in the way, and what it costs ---------------------------------------
+
+    async def open_orders(self, category: Category, symbol: str) -> list[RestingOrder]:
+        return await self._resting.of(category, symbol)
+
+    async def cancel_order(self, category: Category, symbol: str, order_id: str) -> None:
+        await self._resting.cancel(category, symbol, order_id)
+
+    async def taker_fee_rate(self, category: Category, symbol: str) -> Decimal:
+        """As the port says; options have one rate for all of a coin."""
+        coin = symbol.partition("-")[0] if category is Category.OPTION else ""
+        named = ("baseCoin", coin) if coin else ("symbol", symbol)
+        rates = await self._lists.rows(
+            vocab.Path.FEE_RATE, [("category", category.value), named], read_fee_rate, urgent=False
+        )
+        for rate in rates:
+            if rate.symbol == symbol or (coin and (rate.symbol, rate.base_coin) == ("", coin)):
+                return rate.taker
+        raise unreadable(vocab.Path.FEE_RATE, WireError(f"no rate for {symbol[:40]}"))
 
     # --- the key and the clock -----------------------------------------------------------
 

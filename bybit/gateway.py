@@ -13,6 +13,7 @@ import aiohttp
 
 from ..daemon.domain.errors import ExchangeRefused, InvalidInput
 from ..daemon.domain.model import Account, Category, Credentials, Environment, Instrument
+from ..daemon.domain.orders import OrderBook
 from . import translate, vocab
 from .account_feed import BybitAccountFeed
 from .clock import ServerClock
@@ -28,9 +29,12 @@ from .signing import Signer
 from .streaming import StreamTools
 from .turns import Doors, Turnstile
 from .vocab import Hosts
-from .wire_market import read_instrument
+from .wire_market import read_book, read_instrument
 
 _INSTRUMENTS_PAGE: Final = "1000"
+# The deepest book that Bybit gives of options, and of spot. (Bybit V5: market/orderbook)
+_OPTION_BOOK: Final = "25"
+_BOOK: Final = "200"
 # Bybit lists only what trades unless asked: a delisting symbol would vanish from under a leg. The
 # closed options are left out of the long list, where each day adds hundreds: ask them by symbol.
 _GONE: Final = (vocab.InstrumentStatus.DELIVERING, vocab.InstrumentStatus.CLOSED)
@@ -132,6 +136,22 @@ class BybitGateway:
             raise InvalidInput(
                 "no-hosts", f"no address is configured for the environment {environment.value}"
             ) from None
+
+    # --- the book ------------------------------------------------------------------------
+
+    async def order_book(
+        self, environment: Environment, category: Category, symbol: str
+    ) -> OrderBook:
+        limit = _OPTION_BOOK if category is Category.OPTION else _BOOK
+        query = [("category", category.value), ("symbol", symbol), ("limit", limit)]
+        result = await self.client(environment).get(vocab.Path.ORDERBOOK, query)
+        try:
+            row = read_book(result)
+            if row.symbol != symbol:
+                raise WireError(f"the book of {row.symbol[:40]!r}")
+        except WireError as error:
+            raise unreadable(vocab.Path.ORDERBOOK, error) from error
+        return translate.order_book(row)
 
     # --- instruments ---------------------------------------------------------------------
 

@@ -33,6 +33,8 @@ UNKNOWN_READ_LIMIT: Final = 50
 _KNOWN_LIMITS: Final = {
     "/v5/order/create": 10,
     "/v5/order/create-batch": 10,
+    "/v5/order/cancel": 10,
+    "/v5/account/fee-rate": 5,
     "/v5/user/query-api": 10,
     "/v5/account/transaction-log": 25,
 }

@@ -83,6 +83,11 @@ BY_STATUS: Final[Mapping[int, Meaning]] = MappingProxyType(
     }
 )
 
+# What a cancel is told of an order that ended, or that Bybit does not know.
+NO_OPEN_ORDER: Final = frozenset(
+    {110001, 110008, 110010, 170139, 170142, 170143, 170190, 170213, 175007}
+)
+
 # Seconds to wait where Bybit gives no time itself.
 _SLOW_CODES: Final = frozenset({110063, 110066, 110074})
 SLOW_WAIT: Final = 5.0

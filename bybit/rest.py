@@ -40,6 +40,7 @@ _log = structlog.get_logger(__name__)
 
 _MOST_PAGES = 1000
 _CLOCK_SAMPLES = 3
+_JSON = {"Content-Type": "application/json"}
 
 Query = Sequence[tuple[str, str]]
 
@@ -63,6 +64,27 @@ class Patience:
     backoff: wait_base = field(
         default_factory=lambda: wait_random_exponential(multiplier=0.2, max=2.0)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request that may be made several times; `tail` is what a signature covers."""
+
+    url: str
+    tail: bytes
+    body: bytes | None
+    signer: Signer | None
+    budget: EndpointBudget | None
+    urgent: bool
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+    def headers(self, clock: ServerClock) -> Mapping[str, str]:
+        typed = {} if self.body is None else _JSON
+        signed = self.signer.headers(self.tail, clock.now_ms()) if self.signer else {}
+        return {**typed, **signed}
 
 
 class RestClient:
@@ -100,6 +122,23 @@ class RestClient:
 
         ExchangeUnreachable, ExchangeBusy, ExchangeRefused or CredentialsRefused.
         """
+        # Cursors arrive percent-encoded already and go back as they came.
+        tail = "&".join(
+            f"{name}={value if name == 'cursor' else quote(value, safe='')}"
+            for name, value in query
+        )
+        url = f"{self._base_url}{path}?{tail}" if tail else f"{self._base_url}{path}"
+        budget = self._budget_of(path, query, signer)
+        return await self._tried(_Call(url, tail.encode(), None, signer, budget, urgent))
+
+    async def repeatable(self, path: str, body: bytes, signer: Signer, category: str) -> Raw:
+        """The `result` of an urgent request that may arrive twice without harm; errors as `get`."""
+        budget = self._budgets.of(signer.key, path, category)
+        return await self._tried(
+            _Call(f"{self._base_url}{path}", body, body, signer, budget, urgent=True)
+        )
+
+    async def _tried(self, call: _Call) -> Raw:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._patience.tries),
             wait=self._wait_before_retry,
@@ -108,7 +147,7 @@ class RestClient:
             reraise=True,
         )
         try:
-            reply: Raw = await retrying(self._get_once, path, query, signer, urgent)
+            reply: Raw = await retrying(self._try, call)
         except _TryAgain as last:
             raise last.cause from last
         return reply
@@ -118,40 +157,23 @@ class RestClient:
         asked = failure.wait if isinstance(failure, _TryAgain) else 0.0
         return max(asked, self._patience.backoff(state))
 
-    async def _get_once(self, path: str, query: Query, signer: Signer | None, urgent: bool) -> Raw:
-        budget = self._budget_of(path, query, signer)
-        # Cursors arrive percent-encoded already and go back as they came.
-        tail = "&".join(
-            f"{name}={value if name == 'cursor' else quote(value, safe='')}"
-            for name, value in query
-        )
-        url = f"{self._base_url}{path}?{tail}" if tail else f"{self._base_url}{path}"
-        if signer is not None and not self.clock.is_measured:
+    async def _try(self, call: _Call) -> Raw:
+        if call.signer is not None and not self.clock.is_measured:
             await self.measure_clock()
-
-        def headers() -> Mapping[str, str]:
-            # Made when its turn has come: a signature does not outlive a wait in line.
-            return signer.headers(tail.encode(), self.clock.now_ms()) if signer else {}
-
         try:
-            reply = await self._in_turn(url, headers, budget, urgent=urgent)
+            reply = await self._in_turn(call)
         except TransportFault as fault:
             raise _TryAgain(self._unreachable(fault.detail)) from fault
-        return await self._result_of(reply, budget)
+        return await self._result_of(reply, call.budget)
 
-    async def _in_turn(
-        self,
-        url: str,
-        headers: Callable[[], Mapping[str, str]],
-        budget: EndpointBudget | None,
-        *,
-        urgent: bool,
-    ) -> Reply:
-        """Read once there is room; ExchangeBusy if there is none."""
+    async def _in_turn(self, call: _Call) -> Reply:
+        """Ask once there is room; ExchangeBusy if there is none."""
         try:
-            async with self._turns.passage(budget, urgent=urgent):
+            async with self._turns.passage(call.budget, urgent=call.urgent):
+                # Made when its turn has come: a signature does not outlive a wait in line.
+                headers = call.headers(self.clock)
                 return await self._exchange(
-                    "GET", url, None, headers(), budget, self._patience.read
+                    call.method, call.url, call.body, headers, call.budget, self._patience.read
                 )
         except NoRoom as full:
             raise self._busy(full.wait, full.said) from full
@@ -210,7 +232,7 @@ class RestClient:
         wait = self._turns.take_now(budget)
         if wait > 0:
             raise TransportFault(f"rate limit: {wait:.1f} s to wait", never_left=True)
-        typed = {**headers, "Content-Type": "application/json"}
+        typed = {**headers, **_JSON}
         url = f"{self._base_url}{path}"
         return await self._exchange("POST", url, body, typed, budget, self._patience.send)
 

@@ -22,11 +22,11 @@ from ..daemon.domain.model import (
     OrderReport,
     Side,
 )
-from ..daemon.domain.orders import ReduceOnlyOrder
+from ..daemon.domain.orders import MarketOrder, OrderBook, ReduceOnlyOrder, RestingOrder
 from . import vocab
 from .fields import WireError
 from .wire_account import ApiKeyRow, CoinRow, DeliveryRow, ExecutionRow, OrderRow, PositionRow
-from .wire_market import InstrumentRow
+from .wire_market import BookRow, InstrumentRow
 from .wire_stream import TickerFrame
 
 _STATUS = {
@@ -144,6 +144,33 @@ def order_report(row: OrderRow, asked: Category | None = None) -> OrderReport:
     )
 
 
+def resting_order(row: OrderRow, category: Category) -> RestingOrder | None:
+    """None for an order that ended while it was read; WireError for an unknown status.
+
+    The price of a stop at market is what triggers it. What is left is not `leavesQty`, which may
+    be 0 before the trigger; it is 0 itself for a stop on a whole position.
+    """
+    if order_report(row, category).status.is_terminal:
+        return None
+    is_plain = row.stop_order_type in _UNSAID
+    return RestingOrder(
+        category=category,
+        symbol=row.symbol,
+        order_id=row.order_id,
+        link_id=row.link_id,
+        side=Side(row.side.value),
+        position_idx=row.position_idx or 0,
+        left=max(row.quantity - row.filled, Decimal(0)),
+        price=row.price or row.trigger_price or None,
+        reduce_only=row.reduce_only,
+        kind=row.order_type if is_plain else row.stop_order_type,
+    )
+
+
+def order_book(row: BookRow) -> OrderBook:
+    return OrderBook(bids=row.bids, asks=row.asks, at=row.at)
+
+
 def _maker(create_type: str, stop_order_type: str) -> str:
     """Who made an order: its `createType`, where that says nothing its `stopOrderType`."""
     if create_type not in _UNSAID:
@@ -222,13 +249,12 @@ def fills_in_order(rows: Iterable[ExecutionRow], category: Category) -> list[Fil
     return sorted(by_id.values(), key=lambda one: (one.executed_at, one.seq or 0, one.exec_id))
 
 
-def report_from_executions(
-    order: ReduceOnlyOrder, rows: Sequence[ExecutionRow]
-) -> OrderReport | None:
+def report_from_executions(order: MarketOrder, rows: Sequence[ExecutionRow]) -> OrderReport | None:
     """What the executions under the order's link id prove of it; None if they are ambiguous.
 
     Executions do not tell the end of an order that filled in part: it is reported as open until
-    a better source does. Whether it reduces shows in `closedSize`, where that is given.
+    a better source does. Whether it reduces shows in `closedSize`, where that is given; spot
+    knows no reduce-only.
     """
     trades = {row.exec_id: row for row in rows if row.exec_type == vocab.ExecType.TRADE}.values()
     if not trades:
@@ -250,7 +276,8 @@ def report_from_executions(
         quantity=first.order_quantity,
         filled=filled,
         average_price=sum((row.price * row.quantity for row in trades), Decimal(0)) / filled,
-        reduce_only=all(row.closed_size in (None, row.quantity) for row in trades),
+        reduce_only=isinstance(order, ReduceOnlyOrder)
+        and all(row.closed_size in (None, row.quantity) for row in trades),
         status=model.OrderStatus.FILLED if is_filled else model.OrderStatus.OPEN,
         status_text=vocab.OrderStatus.FILLED if is_filled else vocab.OrderStatus.PARTIALLY_FILLED,
         reason=FROM_EXECUTIONS,

@@ -114,6 +114,7 @@ class OrderRow:
     filled: Decimal
     left: Decimal | None
     price: Decimal | None
+    trigger_price: Decimal | None
     average_price: Decimal | None
     reduce_only: bool
     status: str
@@ -141,6 +142,7 @@ def read_order(row: Raw) -> OrderRow:
         filled=number_if_given(row, "cumExecQty") or Decimal(0),
         left=number_or_none(row, "leavesQty"),
         price=number_or_none(row, "price"),
+        trigger_price=number_or_none(row, "triggerPrice"),
         average_price=number_or_none(row, "avgPrice") or None,
         reduce_only=flag(row, "reduceOnly"),
         status=text(row, "orderStatus"),
@@ -302,6 +304,21 @@ class AccountInfo:
 
 def read_account_info(row: Raw) -> AccountInfo:
     return AccountInfo(text(row, "marginMode"), integer_or_none(row, "unifiedMarginStatus"))
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRateRow:
+    """Bybit V5: account/fee-rate; options name their coin alone, all others their symbol."""
+
+    symbol: str
+    base_coin: str
+    taker: Decimal
+
+
+def read_fee_rate(row: Raw) -> FeeRateRow:
+    return FeeRateRow(
+        text_or_empty(row, "symbol"), text_or_empty(row, "baseCoin"), number(row, "takerFeeRate")
+    )
 
 
 @dataclass(frozen=True, slots=True)

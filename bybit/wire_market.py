@@ -8,10 +8,13 @@ from decimal import Decimal
 
 from .fields import (
     Raw,
+    WireError,
     integer,
     integer_or_none,
     mapping_or_empty,
+    moment,
     moment_or_none,
+    number,
     number_if_given,
     number_or_none,
     text,
@@ -116,3 +119,31 @@ def read_ticker(row: Raw) -> TickerRow:
         funding_rate=number_or_none(row, "fundingRate"),
         predicted_delivery=number_or_none(row, "predictedDeliveryPrice"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BookRow:
+    """Bybit V5: market/orderbook; (price, quantity), best first, a side may be empty."""
+
+    symbol: str
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    at: datetime
+
+
+def read_book(row: Raw) -> BookRow:
+    return BookRow(text(row, "s"), _levels(row, "b"), _levels(row, "a"), moment(row, "ts"))
+
+
+def _levels(row: Raw, side: str) -> tuple[tuple[Decimal, Decimal], ...]:
+    found = row.get(side)
+    if not isinstance(found, list):
+        raise WireError(f"{side} is not a list")
+    return tuple(_level(level) for level in found)
+
+
+def _level(level: object) -> tuple[Decimal, Decimal]:
+    if not isinstance(level, list) or len(level) != 2:
+        raise WireError("a level of the book is no pair")
+    named = {"price": level[0], "size": level[1]}
+    return number(named, "price"), number(named, "size")

@@ -8,6 +8,7 @@ from typing import Final
 
 from .domain.book import Book, LegValue, Valuation
 from .domain.buckets import position_idx_for
+from .domain.close_ports import Closes
 from .domain.deviations import DeviationRow
 from .domain.history import PnlPoint
 from .domain.model import (
@@ -27,7 +28,7 @@ from .domain.model import (
 from .domain.orders import CloseRequest
 from .domain.pnl import price_basis
 from .domain.portfolio import NOT_COMPARED, Portfolio
-from .domain.ports import Closes, Positions
+from .domain.ports import Positions
 from .domain.rates import BookedSums, booked_sums, currency_of
 from .domain.records import PnlWrite
 from .domain.services import Readiness

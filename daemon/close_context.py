@@ -1,34 +1,43 @@
-"""What every close works with, and how it reads a leg's surroundings."""
+"""What every close works with, and how it reads what is around its legs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Final
 
-from .backoff import Backoff
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .close_inbox import Inboxes
-from .domain.errors import ExchangeUnreachable
+from .domain.bucket_plan import Around
+from .domain.buckets import SymbolKey, place_of
+from .domain.close_ports import Closes
+from .domain.errors import ExchangeRefused, ExchangeUnreachable
 from .domain.model import (
     ZERO,
     Category,
     CloseId,
     CloseOrderId,
     Component,
-    ComponentId,
-    Fill,
+    Holding,
     InstrumentKey,
     Position,
 )
-from .domain.orders import CloseOrder, CloseRequest, OrderState, SignedOrder
-from .domain.plan import LegPlan, Surroundings, is_as_new_as
+from .domain.orders import CloseRequest, RestingOrder
 from .domain.portfolio import Portfolio
-from .domain.ports import AccountExchange, Closes, Positions, Switches
-from .domain.verdict import Reading, symbol_of
+from .domain.ports import AccountExchange, Positions, Switches
 from .in_flight import InFlight
 from .timing import Timing
 from .together import together
+
+# What a symbol query for a contract says that Bybit does not list any more (V5: error 10001).
+_PARAMETER_ERROR: Final = 10001
+
+
+def _no_price(_key: InstrumentKey) -> Decimal | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,8 @@ class Closing:
     """The ports and shared state of closing; one instance serves all closes.
 
     `shown` is told that a request moved, `ended` that it ended, with its position as it now stands
-    in the store (CLOSED, or ACTIVE again).
+    in the store (CLOSED, or ACTIVE again). `price` is the live valuation price, None when there is
+    no fresh one. `fee_tolerance` as for compares: the part of a coin that its fee may have taken.
     """
 
     closes: Closes
@@ -53,98 +63,107 @@ class Closing:
     exchange: Callable[[Position], AccountExchange]
     shown: Callable[[CloseRequest], None]
     ended: Callable[[CloseRequest, Position | None], None]
+    price: Callable[[InstrumentKey], Decimal | None] = _no_price
+    fee_tolerance: Decimal = Decimal("0.002")
 
-    def new_row(
-        self,
-        close_id: CloseId,
-        position: Position,
-        component: Component,
-        attempt: int,
-        signed: SignedOrder,
-    ) -> CloseOrder:
-        """The row of an order that is about to be written ahead."""
-        draft = signed.order
-        key = InstrumentKey(position.environment, component.category, component.symbol)
-        instrument = self.catalogue.cached(key)
-        return CloseOrder(
-            id=self.new_order_id(),
-            close_id=close_id,
-            component_id=component.id,
-            bucket=symbol_of(position, component).bucket(draft.position_idx),
-            attempt=attempt,
-            link_id=draft.link_id,
-            side=draft.side,
-            quantity=draft.quantity,
-            state=OrderState.PLANNED,
-            order_id=None,
-            signed_at=signed.signed_at,
-            dies_at=signed.dies_at,
-            filled=ZERO,
-            average_price=None,
-            status=None,
-            detail=None,
-            created_at=self.timing.now(),
-            settle_coin=instrument.settle_coin if instrument is not None else None,
+    @property
+    def reader(self) -> PlaceReader:
+        return PlaceReader(
+            self.positions, self.catalogue, self.price, self.fee_tolerance, self.timing
         )
 
 
-def may_send(plan: LegPlan) -> LegPlan:
-    """Spot has no reduce-only on Bybit: nothing is sent there before it is known how to be safe."""
-    if plan.component.category is not Category.SPOT or not plan.quantity:
-        return plan
-    why = f"{plan.component.symbol}: spot legs cannot be closed here yet; sell the coin on Bybit"
-    return replace(plan, quantity=ZERO, code="spot-not-closable", detail=why)
+@dataclass(frozen=True, slots=True)
+class CloseLeg:
+    """A leg that a close works on, and how much of it is to be closed in all (unsigned)."""
+
+    component: Component
+    close_id: CloseId
+    position: Position
+    target: Decimal
+    is_part: bool
+
+    @property
+    def place(self) -> SymbolKey:
+        return place_of(self.position.account_id, self.component)
+
+    @property
+    def instrument_key(self) -> InstrumentKey:
+        component = self.component
+        return InstrumentKey(self.position.environment, component.category, component.symbol)
 
 
-class LegReader:
-    """Reads live sizes and recorded claims for the legs of one position."""
-
-    def __init__(self, closing: Closing, position: Position, note: Callable[[str], None]) -> None:
-        self._c = closing
-        self._position = position
-        self._note = note
-
-    async def read(self, components: Sequence[Component]) -> list[Surroundings]:
-        """Live size and recorded claims of each leg's symbol, read now, all at once."""
-        return await together(self._read(component) for component in components)
-
-    async def _read(self, component: Component) -> Surroundings:
-        position = self._position
-        key = InstrumentKey(position.environment, component.category, component.symbol)
-        instrument = await self._c.catalogue.instrument(key)
-        place = symbol_of(position, component)
-        claims = await self._c.positions.claims(place.account_id, place.category, place.symbol)
-        exchange = self._c.exchange(position)
-        holdings = await exchange.holdings_in(place.category, place.symbol, urgent=True)
-        if not holdings:
-            raise ExchangeUnreachable("no-row", f"Bybit gave no row for {component.symbol}")
-        # A leg that claims nothing any more has nothing open, whatever our copy of it says.
-        closed = replace(component, closed_quantity=component.quantity)
-        recorded = next((c for c in claims.components if c.id == component.id), closed)
-        return Surroundings(recorded, instrument, claims, tuple(holdings))
-
-    async def read_after(
-        self, components: Sequence[Component], fills: Mapping[ComponentId, Fill]
-    ) -> list[Surroundings]:
-        """Read until every row is as new as the leg's last fill, however long that takes."""
-        backoff = Backoff(first=0.1, most=5.0)
-        while True:
-            arounds = await self.read(components)
-            behind = [a.component.symbol for a in arounds if not _is_after(a, fills)]
-            if not behind:
-                return arounds
-            self._note(f"waiting for a position read as new as the fills in {', '.join(behind)}")
-            await self._c.timing.sleep(backoff.next())
-
-    def remember(self, arounds: Sequence[Surroundings]) -> None:
-        """Leave the reconciler a reading that belongs to our records as they now are."""
-        for around in arounds:
-            symbol = symbol_of(self._position, around.component)
-            # By our own clock, as all readings are: that of the rows is the server's.
-            reading = Reading(around.holdings, self._c.timing.now())
-            self._c.portfolio.readings[symbol] = reading
+_Found = tuple[list[Holding], list[RestingOrder]]
 
 
-def _is_after(around: Surroundings, fills: Mapping[ComponentId, Fill]) -> bool:
-    fill = fills.get(around.component.id)
-    return is_as_new_as(around.holdings, around.share.position_idx, fill)
+class PlaceReader:
+    """Reads live sizes, recorded claims and trading rules, for the preview as for the close."""
+
+    def __init__(
+        self,
+        positions: Positions,
+        catalogue: Catalogue,
+        price: Callable[[InstrumentKey], Decimal | None],
+        fee_tolerance: Decimal,
+        timing: Timing,
+    ) -> None:
+        self._positions = positions
+        self._catalogue = catalogue
+        self._price = price
+        self._fee_tolerance = fee_tolerance
+        self._timing = timing
+
+    async def around(
+        self,
+        place: SymbolKey,
+        key: InstrumentKey,
+        exchange: AccountExchange,
+        *,
+        with_resting: bool = False,
+    ) -> Around:
+        """What is around legs of the instrument at the place, read now and all at once."""
+        instrument = await self._catalogue.instrument(key)
+        claims = await self._positions.claims(place.account_id, place.category, place.symbol)
+        reads = [partial(self._holdings, place, key, exchange)]
+        if with_resting and place.category is not Category.SPOT:
+            reads.append(partial(self._resting, key, exchange))
+        # Each begins with its own task: one that is cancelled before that never began at all.
+        found = await together(read() for read in reads)
+        return Around(
+            place,
+            instrument,
+            claims,
+            holdings=tuple(row for rows, _ in found for row in rows),
+            resting=tuple(order for _, orders in found for order in orders),
+            price=self._price(key),
+            fee_tolerance=self._fee_tolerance,
+        )
+
+    async def _holdings(
+        self, place: SymbolKey, key: InstrumentKey, exchange: AccountExchange
+    ) -> _Found:
+        if place.category is Category.SPOT and place.symbol == key.symbol:
+            # Its coin is not known yet: there is no such wallet to ask for.
+            return [], []
+        is_over = place.category is not Category.SPOT and self._catalogue.is_delivered(key)
+        try:
+            rows = await exchange.holdings_in(place.category, place.symbol, urgent=True)
+        except ExchangeRefused as error:
+            if not (is_over and error.ret_code == _PARAMETER_ERROR):
+                raise
+            rows = []
+        if rows or place.category is Category.SPOT:
+            # A coin that a wallet does not list is a coin that it holds nothing of.
+            return rows or [self._flat(place)], []
+        if not is_over:
+            raise ExchangeUnreachable("no-row", f"Bybit gave no row for {key.symbol}")
+        # An expired contract leaves Bybit's lists for good: no row is then as good as flat.
+        return [self._flat(place)], []
+
+    @staticmethod
+    async def _resting(key: InstrumentKey, exchange: AccountExchange) -> _Found:
+        return [], await exchange.open_orders(key.category, key.symbol)
+
+    def _flat(self, place: SymbolKey) -> Holding:
+        now = self._timing.now()
+        return Holding(place.category, place.symbol, 0, None, ZERO, None, None, None, now)

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import structlog
 
 from .backoff import Backoff
 from .close_inbox import Inbox, Inboxes
+from .close_waits import Waits
 from .domain.absence import EMPTY_FOR, SILENT_FOR, AbsenceProof, ended_unfilled
+from .domain.close_ports import Closes
 from .domain.closing import OrderEvent, next_order_state
 from .domain.errors import PositiondError
-from .domain.model import ZERO, ComponentId, Fill, OrderReport
+from .domain.model import ZERO, BucketKey, Fill, OrderReport
 from .domain.orders import (
     FOREIGN,
     NOT_REDUCING,
@@ -34,9 +36,11 @@ from .domain.orders import (
     SignedOrder,
 )
 from .domain.plan import is_ours
-from .domain.ports import AccountExchange, Closes
+from .domain.ports import AccountExchange
 from .in_flight import InFlight
 from .timing import Timing
+
+K = TypeVar("K")
 
 _log = structlog.get_logger(__name__)
 
@@ -50,15 +54,16 @@ _CLOCK_SLACK: Final = timedelta(seconds=2)
 
 
 class OrderSettler:
-    """Works on the orders of one request; `last_fills` collects the newest fill per leg."""
+    """Works on the orders of one bucket; `last_fills` collects the newest fill per bucket."""
 
     def __init__(
         self,
         closes: Closes,
-        exchange: AccountExchange,
+        exchange: Callable[[], AccountExchange],
         inboxes: Inboxes,
         in_flight: InFlight,
         timing: Timing,
+        waits: Waits,
         fits: Callable[[CloseOrder], Awaitable[bool]],
         expired: Callable[[], bool],
         note: Callable[[str], None],
@@ -68,10 +73,11 @@ class OrderSettler:
         self._inboxes = inboxes
         self._in_flight = in_flight
         self._timing = timing
+        self._waits = waits
         self._fits = fits
         self._expired = expired
         self._note = note
-        self.last_fills: dict[ComponentId, Fill] = {}
+        self.last_fills: dict[BucketKey, Fill] = {}
 
     # --- sending ----------------------------------------------------------------------------
 
@@ -88,19 +94,19 @@ class OrderSettler:
                 if signed is None:
                     return order
             order = _moved(order, OrderEvent.SENDING)
-            outcome = await self._exchange.send(signed)
+            outcome = await self._exchange().send(signed)
             order = self._after(order, outcome)
             await self._save(order)
             if not isinstance(outcome, NotExecuted):
                 return order
-            self._note(f"{order.bucket.symbol}: {outcome.detail}")
+            self._note(f"{order.instrument_symbol}: {outcome.detail}")
             await self._timing.sleep(await self._seconds_until(outcome.retry_at))
             signed = None
 
     async def _seconds_until(self, retry_at: datetime) -> float:
         """By server time, as `retry_at` is: this machine's own clock may be hours off."""
         try:
-            wait = (retry_at - await self._exchange.server_now()).total_seconds()
+            wait = (retry_at - await self._exchange().server_now()).total_seconds()
         except PositiondError:
             # The server's time is not known just now: the next signature asks for it again.
             return _USUAL_WAIT
@@ -114,10 +120,12 @@ class OrderSettler:
         elif not await self._fits(order):
             why = "the position changed, or trading was paused, before it could be sent"
         if why is not None:
-            order = replace(_moved(order, OrderEvent.GIVEN_UP), detail=why)
+            # What Bybit last said of it is the reason that it could not be sent in time.
+            said = f"; {order.detail}" if order.detail else ""
+            order = replace(_moved(order, OrderEvent.GIVEN_UP), detail=why + said)
             await self._save(order)
             return order, None
-        signed = self._exchange.sign(order.draft)
+        signed = self._exchange().sign(order.draft)
         order = replace(order, signed_at=signed.signed_at, dies_at=signed.dies_at)
         await self._save(order)
         return order, signed
@@ -167,16 +175,19 @@ class OrderSettler:
         backoff = Backoff(first=0.5, most=_LOOK_AGAIN_AT_MOST)
         pause = _STREAM_FIRST
         while True:
+            nudges = self._waits.nudges
             report = await self._streamed(inbox, pause)
+            if nudges != self._waits.nudges:
+                backoff.reset()
             pause = backoff.next()
             asked_at: datetime | None = None
             if report is None:
                 try:
-                    asked_at = await self._exchange.server_now()
-                    report = await self._exchange.find_order(order.draft)
+                    asked_at = await self._exchange().server_now()
+                    report = await self._exchange().find_order(order.draft)
                 except PositiondError as error:
                     proof.interrupted()
-                    self._note(f"{order.bucket.symbol}: looking the order up: {error.detail}")
+                    self._note(f"{order.instrument_symbol}: looking the order up: {error.detail}")
                     continue
             if report is not None:
                 proof.interrupted()
@@ -186,13 +197,13 @@ class OrderSettler:
             if order.state.is_settled:
                 return order
             if order.state is OrderState.UNKNOWN:
-                self._note(f"{order.bucket.symbol}: outcome unknown, looking the order up")
+                self._note(f"{order.instrument_symbol}: outcome unknown, looking the order up")
 
     async def _streamed(self, inbox: Inbox, pause: float) -> OrderReport | None:
         """The stream's terminal report, if it comes (or has come) within `pause` seconds."""
         if inbox.report is None or not inbox.report.status.is_terminal:
             inbox.news.clear()
-            await self._timing.wait_for(inbox.news, pause)
+            await self._waits.wait_for(inbox.news, pause)
         report, inbox.report = inbox.report, None
         return report if report is not None and report.status.is_terminal else None
 
@@ -215,7 +226,7 @@ class OrderSettler:
         order = await self._book(order, inbox, report.filled)
         if order.filled < report.filled:
             # The order ended with more than its executions show yet: they lag behind.
-            self._note(f"{order.bucket.symbol}: waiting for the executions of the order")
+            self._note(f"{order.instrument_symbol}: waiting for the executions of the order")
             return order
         order = replace(
             _moved(order, OrderEvent.SEEN_ENDED),
@@ -254,9 +265,11 @@ class OrderSettler:
         """Whether the account's own executions contradict the absence."""
         since = (order.signed_at or order.created_at) - _CLOCK_SLACK
         try:
-            fills = await self._exchange.fills_since(order.bucket.category, since)
+            fills = await self._exchange().fills_since(
+                order.bucket.category, since, symbol=order.instrument_symbol
+            )
         except PositiondError as error:
-            self._note(f"{order.bucket.symbol}: reading executions: {error.detail}")
+            self._note(f"{order.instrument_symbol}: reading executions: {error.detail}")
             return True
         return any(fill.link_id == order.link_id for fill in fills)
 
@@ -273,9 +286,9 @@ class OrderSettler:
         fills = dict(inbox.fills)
         if sum((f.quantity for f in fills.values()), ZERO) != wanted and wanted:
             try:
-                found = await self._exchange.fills_of(order.draft, order.order_id)
+                found = await self._exchange().fills_of(order.draft, order.order_id)
             except PositiondError as error:
-                self._note(f"{order.bucket.symbol}: reading executions: {error.detail}")
+                self._note(f"{order.instrument_symbol}: reading executions: {error.detail}")
                 found = []
             fills |= {fill.exec_id: fill for fill in found if fill.changes_size}
         return await self._store(order, list(fills.values()))
@@ -290,7 +303,7 @@ class OrderSettler:
     async def _store(self, order: CloseOrder, fills: list[Fill]) -> CloseOrder:
         if not fills:
             return order
-        note_newest(self.last_fills, order.component_id, fills)
+        note_newest(self.last_fills, order.bucket, fills)
         self._in_flight.note_fills(order.bucket.account_id, fills)
         booked = await self._closes.add_fills(order, fills)
         order = replace(order, filled=booked.filled)
@@ -303,12 +316,10 @@ def has_news(order: CloseOrder, fills: Iterable[Fill]) -> bool:
     return order.status != FOREIGN and sum((f.quantity for f in fills), ZERO) > order.filled
 
 
-def note_newest(
-    last: dict[ComponentId, Fill], component_id: ComponentId, fills: Sequence[Fill]
-) -> None:
-    """Keep the newest of a leg's fills: attempts settle in any order."""
-    known = [last[component_id]] if component_id in last else []
-    last[component_id] = max([*known, *fills], key=lambda fill: (fill.executed_at, fill.seq or 0))
+def note_newest(last: dict[K, Fill], key: K, fills: Sequence[Fill]) -> None:
+    """Keep the newest of a bucket's fills: attempts settle in any order."""
+    known = [last[key]] if key in last else []
+    last[key] = max([*known, *fills], key=lambda fill: (fill.executed_at, fill.seq or 0))
 
 
 def _moved(order: CloseOrder, event: OrderEvent) -> CloseOrder:

@@ -27,6 +27,9 @@ _SEAL_KEY_BYTES: Final = 32
 _FEE: Final = Decimal("0.002")
 # Bybit's highest spot fees stay below 1 %; a larger part of a holding is no fee.
 _LARGEST_FEE: Final = Decimal("0.05")
+# What Bybit takes as slippage in percent (V5: order/create, slippageTolerance), two decimals.
+_SLIPPAGE: Final = (Decimal("0.01"), Decimal(10))
+_SLIPPAGE_STEP: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,14 @@ class LogConfig:
 class LoopConfig:
     """Times of the loops: `sweep_minutes` of the clock, `close_expiry` after acceptance.
 
-    `spot_fee_tolerance` is the part of a spot leg that may be short as the fee of its purchase.
+    `spot_fee_tolerance` is the part of a spot leg that may be short as the fee of its purchase,
+    `close_slippage` (percent) is for closes that name none; None leaves Bybit's own band.
     """
 
     sweep_minutes: int
     close_expiry: timedelta
     spot_fee_tolerance: Decimal = _FEE
+    close_slippage: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def load(environ: Mapping[str, str], read_credential: ReadCredential) -> Config:
             sources.number("POSITIOND_SWEEP_MINUTES", 5, valid=_divides_the_hour),
             timedelta(seconds=sources.number("POSITIOND_CLOSE_EXPIRY", 900, valid=_is_positive)),
             sources.part("POSITIOND_SPOT_FEE_TOLERANCE", _FEE, _LARGEST_FEE),
+            sources.slippage("POSITIOND_CLOSE_SLIPPAGE"),
         ),
         log=LogConfig(
             sources.choice("POSITIOND_LOG_LEVEL", _LEVELS, "info"),
@@ -145,6 +151,7 @@ def effective(config: Config) -> dict[str, str]:
         "POSITIOND_PAPER_URL": "unset",
         "POSITIOND_SWEEP_MINUTES": str(config.loops.sweep_minutes),
         "POSITIOND_CLOSE_EXPIRY": str(int(config.loops.close_expiry.total_seconds())),
+        "POSITIOND_CLOSE_SLIPPAGE": _shown(config.loops.close_slippage, "Bybit's own band"),
         "POSITIOND_SPOT_FEE_TOLERANCE": format(config.loops.spot_fee_tolerance, "f"),
         "POSITIOND_LOG_LEVEL": config.log.level,
         "POSITIOND_LOG_FORMAT": config.log.format,
@@ -203,18 +210,29 @@ class _Sources:
 
     def part(self, name: str, default: Decimal, most: Decimal) -> Decimal:
         """A fraction from 0 to `most`."""
+        value = self._decimal(name, Decimal(0), most)
+        return default if value is None else value
+
+    def slippage(self, name: str) -> Decimal | None:
+        """Percent, as Bybit takes it; None when unset."""
+        value = self._decimal(name, *_SLIPPAGE)
+        if value is not None and value % _SLIPPAGE_STEP:
+            self._fault(name, f"more than two decimals: {value}")
+        return value
+
+    def _decimal(self, name: str, least: Decimal, most: Decimal) -> Decimal | None:
         text = self.text(name)
         if text is None:
-            return default
+            return None
         try:
             value = Decimal(text)
         except InvalidOperation:
             self._fault(name, f"not a number: {text!r}")
-            return default
+            return None
         # What is not a number compares with nothing, so it is refused before it is compared.
-        if not value.is_finite() or not 0 <= value <= most:
-            self._fault(name, f"not between 0 and {most}: {text}")
-            return default
+        if not value.is_finite() or not least <= value <= most:
+            self._fault(name, f"not between {least} and {most}: {text}")
+            return None
         return value
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
@@ -331,6 +349,10 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _shown(number: Decimal | None, unset: str) -> str:
+    return unset if number is None else format(number, "f")
 
 
 def _redacted_url(url: str | None) -> str | None:

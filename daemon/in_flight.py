@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from .domain.allocation import closed_by
 from .domain.buckets import SymbolKey
 from .domain.model import ZERO, AccountId, CloseOrderId, Component, ComponentId, Fill
 from .domain.orders import CloseOrder
@@ -23,6 +24,7 @@ class _Leg:
     component: Component
     closed_before: Decimal
     is_known: bool
+    is_silent: bool = False
     orders: dict[CloseOrderId, CloseOrder] = field(default_factory=dict)
 
 
@@ -65,10 +67,24 @@ class InFlight:
 
     def note(self, order: CloseOrder) -> None:
         """The order as it now stands: before it may leave, and after anything came of it."""
-        leg = self._legs.get(order.component_id)
-        if leg is not None:
-            leg.orders[order.id] = order
-            self._turn(leg.symbol)
+        for part in order.shares:
+            leg = self._legs.get(part.component_id)
+            if leg is not None:
+                leg.orders[order.id] = order
+                leg.is_silent |= any(part.is_light for part in order.shares)
+                self._turn(leg.symbol)
+
+    def silence(self, component_ids: Iterable[ComponentId]) -> None:
+        """These legs close against each other: no verdict until that is over.
+
+        Memory learns of one position's side before the other's, and for that moment what is
+        expected is off by more than any order explains.
+        """
+        for component_id in component_ids:
+            leg = self._legs.get(component_id)
+            if leg is not None:
+                leg.is_silent = True
+                self._turn(leg.symbol)
 
     def know(self, component_ids: Iterable[ComponentId]) -> None:
         """All orders of these legs have been noted by now."""
@@ -89,19 +105,22 @@ class InFlight:
 
     def is_at_work(self, symbol: SymbolKey) -> bool:
         """Whether a close works in the symbol that says what its orders may still do."""
-        return any(leg.symbol == symbol and leg.is_known for leg in self._legs.values())
+        here = [leg for leg in self._legs.values() if leg.symbol == symbol]
+        return any(leg.is_known for leg in here) and not any(leg.is_silent for leg in here)
 
     def changes(self) -> Mapping[SymbolKey, Mapping[int, Decimal]]:
         """Per symbol and positionIdx, the signed change that orders may still make to `actual`.
 
         A symbol that a close works in is always there, with an empty mapping before its orders.
         """
-        known = [leg for leg in self._legs.values() if leg.is_known]
+        known = [leg for leg in self._legs.values() if self.is_at_work(leg.symbol) and leg.is_known]
         found: dict[SymbolKey, dict[int, Decimal]] = {leg.symbol: {} for leg in known}
         for leg in known:
             if not leg.orders:
                 continue
-            may_have_closed = leg.closed_before + sum(map(_at_most, leg.orders.values()), ZERO)
+            component_id = leg.component.id
+            at_most = (_at_most(order, component_id) for order in leg.orders.values())
+            may_have_closed = leg.closed_before + sum(at_most, ZERO)
             left = max(may_have_closed - self._shown_closed(leg), ZERO)
             idx = next(iter(leg.orders.values())).bucket.position_idx
             change = found[leg.symbol]
@@ -118,6 +137,9 @@ class InFlight:
         self._versions[symbol] = self._versions.get(symbol, 0) + 1
 
 
-def _at_most(order: CloseOrder) -> Decimal:
-    """How much the order may have closed in the end."""
-    return order.filled if order.state.is_settled else max(order.quantity, order.filled)
+def _at_most(order: CloseOrder, component_id: ComponentId) -> Decimal:
+    """How much of the leg the order may have closed in the end."""
+    filled = order.filled if order.state.is_settled else max(order.quantity, order.filled)
+    if len(order.shares) == 1:
+        return filled
+    return closed_by(order.shares, order.quantity, filled, order.step)[component_id]

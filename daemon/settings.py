@@ -66,6 +66,12 @@ SETTINGS: Final = (
         "seconds after which a close request sends nothing new and ends `expired`",
     ),
     Setting(
+        "POSITIOND_CLOSE_SLIPPAGE",
+        "Bybit's own band",
+        "percent from the best price that a close's orders may fill within (0.01 to 10), "
+        "where a request names none",
+    ),
+    Setting(
         "POSITIOND_SPOT_FEE_TOLERANCE",
         "0.002",
         "part of a spot leg that may be short as the fee of its purchase (0 to 0.05)",

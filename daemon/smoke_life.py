@@ -227,8 +227,18 @@ class Life:
     async def _close(
         self, api: DaemonApi, position_id: UUID, position: Callable[[], Awaitable[Json]]
     ) -> None:
+        async with self._report.step("close planned") as step:
+            plan = await api.get(f"/api/positions/{position_id}/close-plan")
+            step.note = ", ".join(
+                f"{leg['symbol']} {leg['quantity']} at about {leg['estimated_price']}"
+                for leg in plan["legs"]
+            )
+            if not plan["can_close"]:
+                raise SmokeFailed("cannot-close", f"the plan names blockers: {plan['legs']}")
         async with self._report.step("close accepted") as step:
-            accepted = await api.post(f"/api/positions/{position_id}/close")
+            accepted = await api.post(
+                f"/api/positions/{position_id}/close", {"expected_plan": plan["plan_id"]}
+            )
             step.note = str(accepted["close_id"])
         async with self._report.step("closed", within=60) as step:
             seen = await poll(position, lambda found: found["status"] != "CLOSING")

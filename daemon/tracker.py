@@ -16,6 +16,7 @@ from .catalogue import Catalogue
 from .connections import Connections
 from .domain.book import Book
 from .domain.buckets import SymbolKey
+from .domain.close_ports import Closes
 from .domain.errors import PositiondError
 from .domain.events import (
     AccountEvent,
@@ -40,7 +41,7 @@ from .domain.model import (
 )
 from .domain.people import AccountBook
 from .domain.portfolio import Portfolio
-from .domain.ports import Changes, Closes, Positions, Switches
+from .domain.ports import Changes, Positions, Switches
 from .domain.services import Publisher
 from .domain.verdict import symbol_of
 from .places import with_coin

@@ -26,12 +26,14 @@ from .cause_finder import CauseFinder
 from .close_context import Closing
 from .close_desk import CloseDesk
 from .close_inbox import Inboxes
+from .close_planner import ClosePlanner
+from .close_quotes import CloseQuotes
 from .config import LoopConfig
 from .connections import Connections
 from .domain.book import Book
 from .domain.errors import ExchangeUnreachable, StoreUnavailable
 from .domain.events import AccountEvent
-from .domain.model import AccountId, CloseOrderId, Position
+from .domain.model import AccountId, CloseId, CloseOrderId, Position
 from .domain.orders import CloseRequest
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Gateway
@@ -92,10 +94,11 @@ class Daemon:
         self._causes = CauseFinder(
             self._portfolio, self._exchanges, store.evidence, self._catalogue, self._timing
         )
-        book = Book()
-        self.board = Board(book, self._portfolio, store.positions, store.closes, self._timing)
+        self._book = Book()
+        self._closer: TradeCloser | None = None
+        self.board = Board(self._book, self._portfolio, store.positions, store.closes, self._timing)
         self.tracker = Tracker(
-            book, self._portfolio, self.board, self._catalogue, self._timing, store
+            self._book, self._portfolio, self.board, self._catalogue, self._timing, store
         )
         self.reconciler = PositionReconciler(
             self._portfolio,
@@ -130,19 +133,10 @@ class Daemon:
             self._exchanges,
             store.accounts,
         )
-        desk = CloseDesk(
-            store.closes,
-            store.positions,
-            self._portfolio,
-            self.tracker,
-            self._wake,
-            utc_now,
-            self._loops.close_expiry,
-        )
         return Services(
             board=self.board,
             recorder=recorder,
-            closes=desk,
+            closes=self._close_desk(),
             inquiry=Inquiry(self.board, store.evidence, utc_now),
             resolver=self._resolver(),
             account_desk=AccountDesk(
@@ -157,6 +151,27 @@ class Daemon:
             accounts=store.accounts,
             hub=self._hub,
         )
+
+    def _close_desk(self) -> CloseDesk:
+        closing, slippage = self._closing(), self._loops.close_slippage
+        quotes = CloseQuotes(self._gateway, self._exchange, self._timing)
+        return CloseDesk(
+            self._store.closes,
+            self._store.positions,
+            self._portfolio,
+            self.tracker,
+            self._wake,
+            utc_now,
+            self._loops.close_expiry,
+            ClosePlanner(closing, quotes, self._book.index, slippage),
+            self._recheck_close,
+            slippage,
+        )
+
+    def _recheck_close(self, close_id: CloseId) -> None:
+        """Only the process that leads drives closes; any other has nothing to nudge."""
+        if self._closer is not None:
+            self._closer.recheck(close_id)
 
     def _resolver(self) -> Resolver:
         return Resolver(
@@ -202,7 +217,9 @@ class Daemon:
 
     async def _term(self) -> None:
         """Run the loops until one fails: the row of the last term's closes is where they stand."""
-        closer = TradeCloser(self._closing(), self._timing, self._wake)
+        closer = self._closer = TradeCloser(
+            self._closing(), self._timing, self._wake, self._gateway.ban_left
+        )
         funding, funding_reads = self._funding()
         historian = Historian(self.board.pnl_points, self._store.evidence, self._timing)
 
@@ -297,6 +314,8 @@ class Daemon:
             exchange=self._exchange,
             shown=self._show_close,
             ended=self._end_close,
+            price=self._book.price,
+            fee_tolerance=self._loops.spot_fee_tolerance,
         )
 
     def _exchange(self, position: Position) -> AccountExchange:

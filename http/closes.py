@@ -1,4 +1,4 @@
-"""Closes: ask for one, look at it, cancel it."""
+"""Closes: preview one, ask for one or several, look at it, hurry it, cancel it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import orjson
 from aiohttp import web
 
 from ..daemon.domain.errors import InvalidInput, NotFound
-from ..daemon.domain.model import CloseId, PositionStatus
+from ..daemon.domain.model import CloseId
 from ..daemon.domain.people import Identity
 from ..daemon.domain.services import CloseDesk
-from . import render
+from . import reports
 from .body import read_object
 from .counters import HttpCounters
-from .fields import uuid_or_none
+from .fields import Fields, uuid_or_none
 from .positions import position_id
 from .replies import json_reply
+from .terms import canonical, fraction, positions_of_set, terms_of_one, terms_of_set
 
-_NOT_YET = ("fraction", "slippage", "expected_plan")
 _KEY_HEADER = "Idempotency-Key"
 _LONGEST_KEY = 255
 
@@ -35,32 +35,65 @@ class CloseRoutes:
         position = position_id(request)
         key = idempotency_key(request)
         fields = await read_object(request, may_be_empty=True)
-        fields.refuse(_NOT_YET, "not-supported-yet", "is not offered in this version.")
+        terms = terms_of_one(fields)
         fields.finish()
         accepted = await self.desk.request_close(
             identity.user.id,
             position,
+            terms=terms,
             idempotency_key=key,
-            fingerprint=fingerprint(request.method, request.path, fields.values),
+            fingerprint=fingerprint(request.method, request.path, canonical(terms)),
         )
         self.counters.closes_accepted += 1
         return json_reply(
-            {
-                "close_id": str(accepted.close_id),
-                "position_id": str(accepted.position_id),
-                "status": str(PositionStatus.CLOSING),
-            },
+            reports.accepted_close(accepted),
             status=202,
             headers={"Location": f"/api/closes/{accepted.close_id}"},
         )
 
+    async def together(self, request: web.Request, identity: Identity) -> web.StreamResponse:
+        """Several at once: all of them are accepted, or none."""
+        key = idempotency_key(request)
+        fields = await read_object(request)
+        positions = positions_of_set(fields)
+        terms = terms_of_set(fields)
+        fields.finish()
+        # The same ones in another order are the same request.
+        asked = canonical(terms) | {"position_ids": sorted(map(str, positions))}
+        accepted = await self.desk.request_set(
+            identity.user.id,
+            positions,
+            terms=terms,
+            idempotency_key=key,
+            fingerprint=fingerprint(request.method, request.path, asked),
+        )
+        self.counters.closes_accepted += len(accepted.closes)
+        return json_reply(reports.accepted_set(accepted), status=202)
+
+    async def plan(self, request: web.Request, identity: Identity) -> web.StreamResponse:
+        position = position_id(request)
+        # As strict as a body: a misspelt one must not give the plan of the whole.
+        query = Fields(dict(request.query))
+        part = fraction(query)
+        query.finish()
+        return json_reply(
+            reports.close_plan(await self.desk.plan(identity.user.id, position, part))
+        )
+
     async def one(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         status = await self.desk.status(identity.user.id, _close_id(request))
-        return json_reply(render.close_status(status))
+        return json_reply(reports.close_status(status))
+
+    async def recheck(self, request: web.Request, identity: Identity) -> web.StreamResponse:
+        """202 with where it stands: what the look finds comes after the answer."""
+        close = _close_id(request)
+        (await read_object(request, may_be_empty=True)).finish()
+        status = await self.desk.recheck(identity.user.id, close)
+        return json_reply(reports.close_status(status), status=202)
 
     async def cancel(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         status = await self.desk.cancel(identity.user.id, _close_id(request))
-        return json_reply(render.close_status(status))
+        return json_reply(reports.close_status(status))
 
 
 def fingerprint(method: str, path: str, body: Mapping[str, object]) -> str:

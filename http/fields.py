@@ -96,27 +96,22 @@ class Fields:
         """None for a string that is no UUID: such an id cannot exist."""
         return uuid_or_none(self._of_type(name, str))
 
+    def flag(self, name: str) -> bool:
+        return self._of_type(name, bool)
+
+    def uuids(self, name: str, *, most: int) -> list[UUID | None]:
+        """A list of at most `most` strings; None for each that is no UUID."""
+        one_by_one = self._each(name, most)
+        return [one_by_one.uuid(key) for key in one_by_one.values]
+
     def objects(self, name: str) -> list[Fields]:
         """A list of objects, each read in its turn."""
         return [self._item(name, i, item) for i, item in enumerate(self._list(name))]
 
     def texts(self, name: str, *, most: int, longest: int) -> tuple[str, ...]:
         """A list of at most `most` strings."""
-        items = self._list(name)
-        if len(items) > most:
-            raise InvalidInput(
-                "invalid-value",
-                f"'{self.at(name)}' may have at most {most} entries.",
-                field=self.at(name),
-            )
-        one_by_one = Fields({f"{name}[{i}]": item for i, item in enumerate(items)}, self._path)
+        one_by_one = self._each(name, most)
         return tuple(one_by_one.text(key, longest=longest) for key in one_by_one.values)
-
-    def refuse(self, names: tuple[str, ...], code: str, detail: str) -> None:
-        """Refuse fields that are known but not to be used."""
-        for name in names:
-            if name in self._values:
-                raise InvalidInput(code, f"'{self.at(name)}' {detail}", field=self.at(name))
 
     def finish(self) -> None:
         """Refuse the first field that nobody asked for: a misspelt one must not be ignored."""
@@ -142,6 +137,17 @@ class Fields:
 
     def _list(self, name: str) -> list[object]:
         return cast("list[object]", self._of_type(name, list))
+
+    def _each(self, name: str, most: int) -> Fields:
+        """The entries of a list, each under its own name."""
+        items = self._list(name)
+        if len(items) > most:
+            raise InvalidInput(
+                "invalid-value",
+                f"'{self.at(name)}' may have at most {most} entries.",
+                field=self.at(name),
+            )
+        return Fields({f"{name}[{i}]": item for i, item in enumerate(items)}, self._path)
 
     def _item(self, name: str, index: int, item: object) -> Fields:
         path = f"{self.at(name)}[{index}]"

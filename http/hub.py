@@ -12,7 +12,7 @@ from ..daemon.domain.errors import Throttled
 from ..daemon.domain.model import PositionId, UserId
 from ..daemon.domain.orders import CloseRequest
 from ..daemon.domain.views import FeedState, PositionView
-from . import render
+from . import render, reports
 from .channel import Channel, unnumbered
 from .counters import HubCounters
 
@@ -100,7 +100,7 @@ class Hub:
     def close(self, user_id: UserId, request: CloseRequest) -> None:
         channel = self._channels.get(user_id)
         if channel is not None:
-            self._send(user_id, channel.frame("close", render.close_report(request)))
+            self._send(user_id, channel.frame("close", reports.close_report(request)))
 
     def deviation(self, user_id: UserId, view: PositionView) -> None:
         channel = self._channels.get(user_id)

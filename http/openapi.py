@@ -11,7 +11,8 @@ from .access import COOKIE, Access
 from .operations import Answer, Operation, Parameter, Route
 from .problems import CODES
 from .replies import PROBLEM_JSON, Json
-from .schemas import SCHEMAS, ref, words
+from .schemas import SCHEMAS
+from .shapes import ref, words
 
 _ANYWHERE = ("internal-error",)
 _SIGNED_IN = ("not-signed-in", "invalid-token", "store-unavailable")

@@ -55,15 +55,26 @@ class Route:
 
 
 _TEXT = {"type": "string"}
-_BODY_CODES = (
+_EMPTY_BODY_CODES = (
     "malformed-json",
     "body-timeout",
     "body-too-large",
     "unsupported-media-type",
-    "missing-field",
     "unknown-field",
     "wrong-type",
+)
+_BODY_CODES = (*_EMPTY_BODY_CODES, "missing-field", "invalid-value")
+_CLOSE_CODES = (
+    *_EMPTY_BODY_CODES,
     "invalid-value",
+    "decimal-not-a-string",
+    "invalid-decimal",
+    "too-long",
+    "invalid-idempotency-key",
+    "idempotency-key-reused",
+    "unknown-position",
+    "already-closed",
+    "read-only-key",
 )
 _EXCHANGE_CODES = (
     "exchange-unreachable",
@@ -73,6 +84,13 @@ _EXCHANGE_CODES = (
     "key-refused",
     "clock-refused",
     "account-not-connected",
+)
+_FRACTION = {"type": "string", "pattern": r"^[0-9]*\.?[0-9]+$", "examples": ["0.5"]}
+_IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    "Kept for 24 h: the same key again gives the original answer",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 )
 
 SIGN_IN = Operation(
@@ -145,7 +163,6 @@ RECORD_POSITION = Operation(
         "quantity-off-step",
         "price-not-positive",
         "spot-short",
-        "not-supported-yet",
         "unknown-account",
         "close-in-progress",
         "holdings-unread",
@@ -213,33 +230,51 @@ PNL_HISTORY = Operation(
     ),
     codes=("invalid-value", "unknown-field", "unknown-position"),
 )
-CLOSE_POSITION = Operation(
-    "closePosition",
-    "Ask for the close of a position, by reduce-only market orders",
-    {202: Answer("Accepted and committed; a close that is open already is joined", "Accepted")},
-    body="Close",
-    is_body_optional=True,
+CLOSE_PLAN = Operation(
+    "closePlan",
+    "Preview of a close, read from Bybit now: what would be sent of each leg, at about which "
+    "price and fee, and what stands in the way. Holds for a minute",
+    {200: Answer("The plan; a close may name it as `expected_plan`", "ClosePlan")},
     parameters=(
         Parameter(
-            "Idempotency-Key",
-            "header",
-            "Kept for 24 h: the same key again gives the original answer",
-            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "fraction",
+            "query",
+            "Of each leg's open quantity, above 0 and at most 1; all of it where absent",
+            _FRACTION,
         ),
     ),
     codes=(
-        "malformed-json",
-        "body-timeout",
-        "body-too-large",
-        "unsupported-media-type",
+        "invalid-value",
+        "invalid-decimal",
         "unknown-field",
-        "wrong-type",
-        "not-supported-yet",
-        "invalid-idempotency-key",
-        "idempotency-key-reused",
         "unknown-position",
         "already-closed",
-        "read-only-key",
+        *_EXCHANGE_CODES,
+    ),
+)
+CLOSE_POSITION = Operation(
+    "closePosition",
+    "Ask for the close of a position or a fraction of it, by market orders that can only reduce: "
+    "reduce-only for contracts, for spot a sale of no more than the position's own coin",
+    {202: Answer("Accepted and committed; a close that is open already is joined", "Accepted")},
+    body="Close",
+    is_body_optional=True,
+    parameters=(_IDEMPOTENCY_KEY,),
+    codes=(*_CLOSE_CODES, "plan-changed"),
+)
+CLOSE_TOGETHER = Operation(
+    "closeTogether",
+    "Ask for the close of several positions of one account: all of them or none is accepted. "
+    "Where they share a bucket, one order of the net goes out",
+    {202: Answer("Accepted and committed, in the order asked for", "AcceptedSet")},
+    body="CloseTogether",
+    parameters=(_IDEMPOTENCY_KEY,),
+    codes=(
+        *_CLOSE_CODES,
+        "missing-field",
+        "duplicate-position",
+        "several-accounts",
+        "close-open",
     ),
 )
 GET_CLOSE = Operation(
@@ -248,9 +283,17 @@ GET_CLOSE = Operation(
     {200: Answer("It", "CloseStatus")},
     codes=("unknown-close",),
 )
+RECHECK_CLOSE = Operation(
+    "recheckClose",
+    "Have an open close look at once for whatever it waits for",
+    {202: Answer("Asked for; where it stands so far", "CloseStatus")},
+    body="Nothing",
+    is_body_optional=True,
+    codes=(*_EMPTY_BODY_CODES, "unknown-close", "already-ended"),
+)
 CANCEL_CLOSE = Operation(
     "cancelClose",
-    "Cancel a close that has sent nothing yet",
+    "Cancel a close that has sent nothing yet; with it all that were asked for together",
     {200: Answer("Cancelled", "CloseStatus")},
     codes=("unknown-close", "already-sending", "already-ended"),
 )
@@ -270,16 +313,7 @@ RECONCILE = Operation(
     {202: Answer("Asked for; the stream tells the outcome", "Nothing")},
     body="Nothing",
     is_body_optional=True,
-    codes=(
-        "malformed-json",
-        "body-timeout",
-        "body-too-large",
-        "unsupported-media-type",
-        "unknown-field",
-        "wrong-type",
-        "unknown-account",
-        "reconciled-just-now",
-    ),
+    codes=(*_EMPTY_BODY_CODES, "unknown-account", "reconciled-just-now"),
 )
 STREAM = Operation(
     "stream",

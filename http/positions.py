@@ -12,7 +12,7 @@ from ..daemon.domain.errors import InvalidInput, NotFound
 from ..daemon.domain.model import AccountId, PositionId, PositionStatus
 from ..daemon.domain.people import AccountBook, Identity
 from ..daemon.domain.services import Board, Inquiry, Recorder
-from . import evidence, render
+from . import evidence, render, reports
 from .body import read_object
 from .fields import uuid_or_none
 from .intake import new_position
@@ -51,7 +51,7 @@ class PositionRoutes:
             {
                 **render.position(found.view),
                 "deviations": [evidence.deviation_row(row) for row in found.deviations],
-                "close_requests": [render.close_report(close) for close in found.closes],
+                "close_requests": [reports.close_report(close) for close in found.closes],
                 "events": [evidence.event(entry) for entry in found.events],
             }
         )

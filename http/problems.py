@@ -56,7 +56,8 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "price-not-positive": (422, "The price must be above zero"),
         "spot-short": (422, "A spot component cannot be short"),
         "spot-has-no-unassigned": (422, "A wallet's surplus is never recorded as unassigned"),
-        "not-supported-yet": (422, "This version does not offer that"),
+        "duplicate-position": (422, "A position stands twice in the list"),
+        "several-accounts": (422, "The positions are of several accounts"),
         "invalid-idempotency-key": (422, "The Idempotency-Key is not usable"),
         "idempotency-key-reused": (422, "The Idempotency-Key belongs to another request"),
         # Who asks.
@@ -79,6 +80,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "close-in-progress": (409, "A close is under way in the same bucket"),
         "coin-unknown": (409, "The coin that backs a spot leg is not known yet"),
         "close-open": (409, "A close is open on what would be changed"),
+        "plan-changed": (409, "The plan of the close no longer holds"),
         "unverified": (409, "What Bybit holds is not verified"),
         "nothing-to-resolve": (409, "Nothing deviates there"),
         "not-gone": (409, "Bybit still holds the leg"),

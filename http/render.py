@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from ..daemon.domain import money
 from ..daemon.domain.model import Account, Booked
-from ..daemon.domain.orders import CloseOrder, CloseRequest, LegResult
 from ..daemon.domain.people import Identity
-from ..daemon.domain.services import CloseStatus
 from ..daemon.domain.views import FeedState, LegView, PositionView
 from .evidence import deviation_row, worst
 from .replies import Json
+from .reports import close_report
 from .texts import amount_or_none, time, time_or_none
 
 
@@ -76,61 +75,6 @@ def component(leg: LegView) -> Json:
         "difference": amount_or_none(leg.difference),
         "deviates": leg.deviates,
         "note": leg.note,
-    }
-
-
-def close_report(request: CloseRequest) -> Json:
-    """A close request without its orders, as positions and the stream carry it."""
-    return {
-        "close_id": str(request.id),
-        "position_id": str(request.position_id),
-        "state": str(request.state),
-        "code": request.code,
-        "detail": request.detail,
-        "created_at": time(request.created_at),
-        "ended_at": time_or_none(request.ended_at),
-        "legs": [close_leg(leg) for leg in request.legs],
-    }
-
-
-def close_leg(leg: LegResult) -> Json:
-    return {
-        "component_id": str(leg.component_id),
-        "outcome": str(leg.outcome),
-        "filled": money.plain(leg.filled),
-        "average_price": amount_or_none(leg.average_price),
-        "detail": leg.detail,
-    }
-
-
-def close_status(status: CloseStatus) -> Json:
-    report = close_report(status.request)
-    return {
-        **report,
-        "account_id": str(status.request.account_id),
-        "expires_at": time(status.request.expires_at),
-        "orders": [close_order(order) for order in status.orders],
-    }
-
-
-def close_order(order: CloseOrder) -> Json:
-    return {
-        "order_link_id": order.link_id,
-        "order_id": order.order_id,
-        "component_id": str(order.component_id),
-        "category": str(order.bucket.category),
-        "symbol": order.bucket.symbol,
-        "position_idx": order.bucket.position_idx,
-        "side": str(order.side),
-        "quantity": money.plain(order.quantity),
-        "filled": money.plain(order.filled),
-        "average_price": amount_or_none(order.average_price),
-        "attempt": order.attempt,
-        "state": str(order.state),
-        "status": order.status,
-        "detail": order.detail,
-        "signed_at": time_or_none(order.signed_at),
-        "created_at": time(order.created_at),
     }
 
 

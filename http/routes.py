@@ -57,8 +57,11 @@ def api_routes(services: Services, gate: Gate, settings: HttpSettings) -> tuple[
         trade(
             "POST", "/api/positions/{position_id}/resolve", resolving.resolve, op.RESOLVE_POSITION
         ),
+        read("/api/positions/{position_id}/close-plan", closes.plan, op.CLOSE_PLAN),
         trade("POST", "/api/positions/{position_id}/close", closes.request, op.CLOSE_POSITION),
+        trade("POST", "/api/positions/close", closes.together, op.CLOSE_TOGETHER),
         read("/api/closes/{close_id}", closes.one, op.GET_CLOSE),
+        trade("POST", "/api/closes/{close_id}/recheck", closes.recheck, op.RECHECK_CLOSE),
         trade("DELETE", "/api/closes/{close_id}", closes.cancel, op.CANCEL_CLOSE),
         read("/api/accounts", accounts.listing, op.LIST_ACCOUNTS),
         read("/api/accounts/{account_id}/holdings", accounts.holdings, op.HOLDINGS),

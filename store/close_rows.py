@@ -18,8 +18,11 @@ from ..daemon.domain.model import (
 from ..daemon.domain.orders import (
     CloseOrder,
     CloseRequest,
+    CloseTerms,
     LegOutcome,
     LegResult,
+    Netting,
+    OrderPart,
     OrderState,
     RequestState,
 )
@@ -50,6 +53,11 @@ def _request(rows: Sequence[Row]) -> CloseRequest:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         ended_at=row["ended_at"],
+        terms=CloseTerms(
+            row["fraction"], row["slippage"], row["cancel_resting"], row["expected_plan"]
+        ),
+        set_id=row["set_id"],
+        targets={ComponentId(leg["component_id"]): leg["target"] for leg in legs},
     )
 
 
@@ -83,6 +91,35 @@ def order(row: Row) -> CloseOrder:
         detail=row["detail"],
         created_at=row["created_at"],
         settle_coin=row["settle_coin"],
+        symbol=row["instrument_symbol"],
+        slippage=row["slippage"],
+        parts=_parts(row),
+        step=row["step"],
+    )
+
+
+def _parts(row: Row) -> tuple[OrderPart, ...]:
+    """None where all of it is one leg's: its row says whose."""
+    if len(row["parts"]) == 1:
+        return ()
+    return tuple(
+        OrderPart(
+            ComponentId(part["component_id"]),
+            CloseId(part["close_id"]),
+            part["quantity"],
+            part["is_light"],
+        )
+        for part in row["parts"]
+    )
+
+
+def netting(row: Row) -> Netting:
+    return Netting(
+        close_id=CloseId(row["close_id"]),
+        component_id=ComponentId(row["component_id"]),
+        quantity=row["quantity"],
+        price=row["price"],
+        settle_coin=row["settle_coin"],
     )
 
 
@@ -109,4 +146,18 @@ def order_columns(order: CloseOrder, epoch: int) -> tuple[object, ...]:
         epoch,
         order.created_at,
         order.settle_coin,
+        order.symbol,
+        order.slippage,
+        order.step,
+    )
+
+
+def part_columns(order: CloseOrder) -> tuple[object, ...]:
+    """For the query `insert_order_parts`."""
+    return (
+        order.id,
+        [part.component_id for part in order.shares],
+        [part.close_id for part in order.shares],
+        [part.quantity for part in order.shares],
+        [part.is_light for part in order.shares],
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..daemon.domain.errors import Conflict, NotFound
-from ..daemon.domain.model import Component, Fill
-from ..daemon.domain.orders import CloseOrder
+from ..daemon.domain.model import ZERO, Booked, Component, ComponentId, Fill, PositionId
+from ..daemon.domain.orders import CloseOrder, OrderPart
 from . import close_rows, deviations, rows
-from .booking import Booking, book
+from .booking import Booking, book, in_order, split
 from .journal import Event, note
 from .pool import Connection
 from .sql import SQL
@@ -19,36 +19,51 @@ async def add_fills(connection: Connection, order: CloseOrder, fills: Sequence[F
 
     Conflict `foreign-fill` for a fill that cannot be the order's: nothing is booked then.
     """
-    position_id = await connection.fetchval(SQL["lock_position_of_component"], order.component_id)
-    if position_id is None:
-        raise NotFound("unknown-component", f"there is no component {order.component_id}")
-    # Read after the lock: nobody else can be booking fills of the same component.
-    component = rows.component(await connection.fetchrow(SQL["component"], order.component_id))
+    await connection.fetch(SQL["lock_positions_of_order"], order.id)
+    # Read after the locks: nobody else can be booking fills of it, or of a leg of it.
+    stored = await _stored(connection, order)
+    legs = await components(connection, [part.component_id for part in stored.shares])
     for fill in fills:
-        _check_is_of(order, component, fill)
-    new = await _insert_new(connection, order, component, fills)
-    if new:
-        booking = book(component, new, order.settle_coin)
-        await connection.execute(SQL["raise_order_fill"], order.id, booking.filled)
-        if booking.closed:
-            await connection.execute(SQL["raise_closed_quantity"], component.id, booking.closed)
-        await _add_to_booked(connection, component, booking)
-        if booking.beyond:
-            await note(connection, _beyond_open(order, component, new, booking))
-        if booking.closed == component.open:
-            at = max(fill.executed_at for fill in new)
-            await deviations.end_ownerless(connection, order.bucket.account_id, at)
-    return close_rows.order(await connection.fetchrow(SQL["close_order"], order.id))
+        _check_is_of(stored, legs[stored.component_id], fill)
+    new = await _insert_new(connection, stored, legs[stored.component_id], fills)
+    if not new:
+        return stored
+    await connection.execute(
+        SQL["raise_order_fill"], stored.id, sum((fill.quantity for fill in new), ZERO)
+    )
+    pieces = split(stored, new)
+    bookings = {key: book(legs[key], pieces[key], stored.settle_coin) for key in legs}
+    await _write(connection, stored, legs, bookings, new)
+    if any(bookings[key].quantity == leg.open for key, leg in legs.items()):
+        await deviations.end_ownerless(connection, stored.bucket.account_id, new[-1].executed_at)
+    return await _stored(connection, stored)
 
 
-async def _add_to_booked(connection: Connection, component: Component, booking: Booking) -> None:
+async def components(
+    connection: Connection, ids: Sequence[ComponentId]
+) -> dict[ComponentId, Component]:
+    found = [rows.component(row) for row in await connection.fetch(SQL["components"], list(ids))]
+    return {component.id: component for component in found}
+
+
+async def add_to_booked(
+    connection: Connection, position_id: PositionId, money: Sequence[Booked]
+) -> None:
+    """The position's row is locked: nobody else changes its sums."""
     await connection.execute(
         SQL["add_to_booked"],
-        component.position_id,
-        [money.coin for money in booking.money],
-        [money.fees for money in booking.money],
-        [money.realized_pnl for money in booking.money],
+        position_id,
+        [sums.coin for sums in money],
+        [sums.fees for sums in money],
+        [sums.realized_pnl for sums in money],
     )
+
+
+async def _stored(connection: Connection, order: CloseOrder) -> CloseOrder:
+    row = await connection.fetchrow(SQL["close_order"], order.id)
+    if row is None:
+        raise NotFound("unknown-order", f"there is no close order {order.id}")
+    return close_rows.order(row)
 
 
 def _check_is_of(order: CloseOrder, component: Component, fill: Fill) -> None:
@@ -64,6 +79,7 @@ def _check_is_of(order: CloseOrder, component: Component, fill: Fill) -> None:
 async def _insert_new(
     connection: Connection, order: CloseOrder, component: Component, fills: Sequence[Fill]
 ) -> list[Fill]:
+    """Those that were not booked before, as they happened."""
     by_id = {fill.exec_id: fill for fill in fills if fill.changes_size}
     given = list(by_id.values())
     if not given:
@@ -87,23 +103,56 @@ async def _insert_new(
         [fill.executed_at for fill in given],
         [fill.seq for fill in given],
     )
-    return [by_id[row["exec_id"]] for row in inserted]
+    return in_order([by_id[row["exec_id"]] for row in inserted])
+
+
+async def _write(
+    connection: Connection,
+    order: CloseOrder,
+    legs: Mapping[ComponentId, Component],
+    bookings: Mapping[ComponentId, Booking],
+    fills: Sequence[Fill],
+) -> None:
+    executed_at = {fill.exec_id: fill.executed_at for fill in fills}
+    closed = [
+        (exec_id, key, quantity)
+        for key, booking in bookings.items()
+        for exec_id, quantity in booking.closed.items()
+    ]
+    await connection.execute(
+        SQL["insert_leg_fills"],
+        order.bucket.account_id,
+        [exec_id for exec_id, _, _ in closed],
+        [key for _, key, _ in closed],
+        [quantity for _, _, quantity in closed],
+        [executed_at[exec_id] for exec_id, _, _ in closed],
+    )
+    # Not those of which nothing was closed: whoever is told of a change looks at them again.
+    raised = [key for key, booking in bookings.items() if booking.closed]
+    if raised:
+        quantities = [bookings[key].quantity for key in raised]
+        await connection.execute(SQL["raise_closed_quantities"], raised, quantities)
+    for part in order.shares:
+        leg, booking = legs[part.component_id], bookings[part.component_id]
+        await add_to_booked(connection, leg.position_id, booking.money)
+        if booking.beyond:
+            await note(connection, _beyond_open(order, part, leg, booking, fills))
 
 
 def _beyond_open(
-    order: CloseOrder, component: Component, fills: Sequence[Fill], booking: Booking
+    order: CloseOrder, part: OrderPart, leg: Component, booking: Booking, fills: Sequence[Fill]
 ) -> Event:
     return Event(
-        at=max(fill.executed_at for fill in fills),
+        at=fills[-1].executed_at,
         kind="fill-beyond-open",
         account_id=order.bucket.account_id,
-        position_id=component.position_id,
-        close_id=order.close_id,
+        position_id=leg.position_id,
+        close_id=part.close_id,
         data={
-            "component_id": component.id,
+            "component_id": leg.id,
             "link_id": order.link_id,
-            "open": component.open,
-            "filled": booking.filled,
+            "open": leg.open,
+            "filled": booking.quantity + booking.beyond,
             "beyond": booking.beyond,
             "executions": [fill.exec_id for fill in fills],
         },

@@ -35,6 +35,9 @@ _MEANINGS: dict[str, Callable[[], PositiondError]] = {
         "spot-short", "a spot component cannot be a short", field="components"
     ),
     "close_requests_end_once": lambda: Conflict("already-ended", "the close has ended already"),
+    "close_order_parts_add_up": lambda: Conflict(
+        "parts-unfit", "the parts of an order are not the order, or of a close that has ended"
+    ),
     "close_requests_end_settled": lambda: Conflict(
         "orders-unsettled", "an order of the close is not settled"
     ),

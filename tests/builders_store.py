@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+from positiond.daemon.domain.errors import Conflict
 from positiond.daemon.domain.model import (
     Account,
     BucketKey,
@@ -26,9 +28,13 @@ from positiond.daemon.domain.model import (
 )
 from positiond.daemon.domain.orders import (
     AcceptedClose,
+    AcceptedSet,
+    CloseEnding,
     CloseOrder,
+    CloseTerms,
     LegOutcome,
     LegResult,
+    OrderPart,
     OrderState,
     RequestState,
 )
@@ -37,6 +43,7 @@ from positiond.store.store import Store
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+WHOLE = CloseTerms()
 
 
 def leg(
@@ -64,15 +71,42 @@ async def add_position(
 
 
 async def accept(
-    store: Store, position: Position, key: str | None = None, fingerprint: str = "close"
+    store: Store,
+    position: Position,
+    key: str | None = None,
+    fingerprint: str = "close",
+    terms: CloseTerms = WHOLE,
+    refusal: Conflict | None = None,
 ) -> AcceptedClose:
     return await store.closes.accept(
         position.user_id,
         position.id,
+        terms=terms,
         idempotency_key=key,
         fingerprint=fingerprint,
         expires_at=NOW + 15 * MINUTE,
         now=NOW,
+        refusal=refusal,
+    )
+
+
+async def accept_set(
+    store: Store,
+    *positions: Position,
+    key: str | None = None,
+    fingerprint: str = "close",
+    terms: CloseTerms = WHOLE,
+    refusal: Conflict | None = None,
+) -> AcceptedSet:
+    return await store.closes.accept_set(
+        positions[0].user_id,
+        [position.id for position in positions],
+        terms=terms,
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        expires_at=NOW + 15 * MINUTE,
+        now=NOW,
+        refusal=refusal,
     )
 
 
@@ -124,18 +158,58 @@ def fill_of(
     )
 
 
-async def sent_order(store: Store, position: Position) -> CloseOrder:
+async def sent_order(store: Store, position: Position, terms: CloseTerms = WHOLE) -> CloseOrder:
     """An order of the position's first leg, written ahead. Needs leadership."""
-    accepted = await accept(store, position)
+    accepted = await accept(store, position, terms=terms)
     order = order_of(accepted.close_id, position, position.components[0])
     await to_preflight(store, accepted.close_id)
-    await store.closes.write_ahead(accepted.close_id, RequestState.PREFLIGHT, [order])
+    await write_ahead(store, order)
     return order
 
 
-async def to_preflight(store: Store, close_id: CloseId) -> None:
-    await store.closes.move_request(close_id, RequestState.ACCEPTED, RequestState.WAITING)
-    await store.closes.move_request(close_id, RequestState.WAITING, RequestState.PREFLIGHT)
+async def net_order(
+    store: Store, heavy: Sequence[Position], light: Sequence[Position], step: str = "0.001"
+) -> CloseOrder:
+    """One order of the net of all first legs, closed as a set, written ahead."""
+    closes = (await accept_set(store, *heavy, *light)).closes
+    parts = tuple(
+        OrderPart(leg.id, close.close_id, leg.open, position in light)
+        for close, position in zip(closes, (*heavy, *light), strict=True)
+        for leg in position.components[:1]
+    )
+    net = sum((-p.quantity if p.is_light else p.quantity for p in parts), Decimal(0))
+    order = order_of(closes[0].close_id, heavy[0], heavy[0].components[0])
+    order = replace(order, quantity=net, parts=parts, step=Decimal(step))
+    await to_preflight(store, *(close.close_id for close in closes))
+    await write_ahead(store, order)
+    return order
+
+
+async def write_ahead(store: Store, *orders: CloseOrder) -> None:
+    close_ids = list({part.close_id for order in orders for part in order.shares})
+    await store.closes.write_ahead(close_ids, RequestState.PREFLIGHT, RequestState.SENDING, orders)
+
+
+async def to_preflight(store: Store, *close_ids: CloseId) -> None:
+    await store.closes.move_requests(close_ids, RequestState.ACCEPTED, RequestState.WAITING)
+    await store.closes.move_requests(close_ids, RequestState.WAITING, RequestState.PREFLIGHT)
+
+
+async def end(
+    store: Store,
+    *close_ids: CloseId,
+    new: RequestState = RequestState.DONE,
+    old: RequestState = RequestState.ACCEPTED,
+    code: str | None = None,
+    legs: Sequence[LegResult] = (),
+    dust: Mapping[BucketKey, Decimal] | None = None,
+    now: datetime = NOW,
+) -> None:
+    """End closes alike; legs and dust are the first one's."""
+    first, *others = close_ids
+    endings = [CloseEnding(first, new, code, None, tuple(legs), dust or {})]
+    endings += [CloseEnding(close_id, new, code, None, ()) for close_id in others]
+    await store.closes.finish(endings, old, now)
 
 
 def flat(component: Component) -> LegResult:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from ..vocab import MarginMode, Path
+from ..vocab import Category, MarginMode, Path
 from .calls import DAY_MS, Call, Endpoint, Reply, page, time_span
 from .encode import text, wallet_row
 from .encode_records import transaction_row
+from .instruments import Instrument
 from .model import Account
 from .refusals import Refused
 from .rights import permissions
@@ -40,26 +41,24 @@ def account_info(call: Call) -> Reply:
 
 
 def fee_rate(call: Call) -> Reply:
+    """By symbol; options by coin alone, without a symbol (Bybit V5: account/fee-rate)."""
     category = call.category()
     listing = call.venue.market.listing
-    symbol = call.text("symbol")
-    base = call.text("baseCoin")
+    symbol, base = call.text("symbol"), call.text("baseCoin")
     chosen = [listing.get(category, symbol)] if symbol else listing.of(category)
     chosen = [i for i in chosen if base in ("", i.base)]
-    return Reply(
-        {
-            "category": category,
-            "list": [
-                {
-                    "symbol": i.symbol,
-                    "baseCoin": i.base if i.option else "",
-                    "takerFeeRate": text(i.taker_fee),
-                    "makerFeeRate": text(i.maker_fee),
-                }
-                for i in chosen
-            ],
-        }
-    )
+    if category is Category.OPTION:
+        chosen = list({i.base: i for i in chosen}.values())
+    return Reply({"category": category, "list": [_rates(i) for i in chosen]})
+
+
+def _rates(i: Instrument) -> dict[str, str]:
+    return {
+        "symbol": "" if i.option else i.symbol,
+        "baseCoin": i.base if i.option else "",
+        "takerFeeRate": text(i.taker_fee),
+        "makerFeeRate": text(i.maker_fee),
+    }
 
 
 def query_api(call: Call) -> Reply:

@@ -159,6 +159,16 @@ class Book:
         instrument = self._quotes.instrument(key)
         return None if instrument is None else instrument.settle_coin
 
+    def price(self, key: InstrumentKey) -> Decimal | None:
+        """The instrument's valuation price; None where no fresh one is at hand."""
+        quote = self._quotes.by_key.get(key)
+        return quote.price if quote is not None and quote.is_fresh else None
+
+    def index(self, key: InstrumentKey) -> Decimal | None:
+        """The index price that came with the instrument's own frames; None where not fresh."""
+        quote = self._quotes.by_key.get(key)
+        return quote.index if quote is not None and quote.index_is_fresh else None
+
     def dollar_price(self, environment: Environment, coin: str) -> Decimal | None:
         """The coin's index price in US dollars; None where no fresh one is at hand."""
         source = self._quotes.rate((environment, coin))

@@ -3,15 +3,18 @@
 The rules that the tables keep:
 
 1.  A request ends exactly once; nothing leads out of DONE, FAILED or CANCELLED.
-2.  Orders are sent only from SENDING, and SENDING is entered only from PREFLIGHT (first
-    orders) or SETTLING (a remainder, after the earlier attempt's terminal evidence).
+2.  Orders are planned only by a move: the first ones from PREFLIGHT, all legs of it or none; a
+    remainder in SENDING or SETTLING, each bucket on its own, after the terminal evidence of its
+    own earlier attempts and whatever another bucket's order is waiting for.
 3.  Cancelling is possible only while nothing was sent.
 4.  VERIFYING is reached only when every order is settled; a late fill leads back to SETTLING.
-5.  An order whose outcome is not proven is UNKNOWN. From UNKNOWN lead only evidence: a report
+    Only from there leads a way to DONE.
+5.  The requests of a set are in the same state until they end, each by its own legs.
+6.  An order whose outcome is not proven is UNKNOWN. From UNKNOWN lead only evidence: a report
     from the exchange, or proof of absence. A restart makes every unsettled order UNKNOWN.
-6.  An order is sent again only from ABSENT (proven) or after a refusal that surely did not
+7.  An order is sent again only from ABSENT (proven) or after a refusal that surely did not
     execute, with the same link id and the same quantity.
-7.  A filled quantity is a field, not a state: late and duplicate reports of an ended order are
+8.  A filled quantity is a field, not a state: late and duplicate reports of an ended order are
     rows of their own that change no state.
 
 An event that a table has no row for raises IllegalTransition and changes nothing.
@@ -80,8 +83,10 @@ REQUEST_TABLE: Final[Mapping[tuple[RequestState, RequestEvent], RequestState]] =
         (_R.PREFLIGHT, _E.CANCELLED): _R.CANCELLED,
         (_R.PREFLIGHT, _E.RESTARTED): _R.ACCEPTED,
         (_R.SENDING, _E.ORDERS_AWAY): _R.SETTLING,
+        # One bucket is at its remainder while another's first order has not left yet.
+        (_R.SENDING, _E.REMAINDER_PLANNED): _R.SETTLING,
         (_R.SENDING, _E.RESTARTED): _R.SETTLING,
-        (_R.SETTLING, _E.REMAINDER_PLANNED): _R.SENDING,
+        (_R.SETTLING, _E.REMAINDER_PLANNED): _R.SETTLING,
         (_R.SETTLING, _E.ALL_SETTLED): _R.VERIFYING,
         (_R.SETTLING, _E.RESTARTED): _R.SETTLING,
         (_R.VERIFYING, _E.LATE_FILL): _R.SETTLING,

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from .model import (
     AccountId,
@@ -88,6 +89,38 @@ class ReduceOnlyOrder:
     side: Side
     quantity: Decimal
     link_id: str
+    slippage: Decimal | None = None
+    """How far from the best price it may fill, in percent; None leaves Bybit's own band."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpotSell:
+    """A market order that sells coin out of the wallet, never borrowed coin.
+
+    Spot knows no reduce-only (Bybit V5: order/create); whoever encodes this type writes
+    `isLeverage: 0` and the quantity in the base coin.
+    """
+
+    symbol: str
+    quantity: Decimal
+    link_id: str
+    slippage: Decimal | None = None
+
+    @property
+    def category(self) -> Category:
+        return Category.SPOT
+
+    @property
+    def side(self) -> Side:
+        return Side.SELL
+
+    @property
+    def position_idx(self) -> int:
+        return 0
+
+
+# There is no third kind: nothing that a close sends can open or turn a derivatives position.
+MarketOrder = ReduceOnlyOrder | SpotSell
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +130,7 @@ class SignedOrder:
     `payload` is the edge's own; it holds a signature and so stays out of every repr.
     """
 
-    order: ReduceOnlyOrder
+    order: MarketOrder
     signed_at: datetime
     dies_at: datetime
     payload: object = field(repr=False)
@@ -138,11 +171,28 @@ SendOutcome = Acked | Refused | NotExecuted | OutcomeUnknown
 
 
 @dataclass(frozen=True, slots=True)
+class OrderPart:
+    """What an order closes of one leg when it fills wholly; unsigned.
+
+    Legs that net against each other on Bybit share one order: the heavy ones close what it fills
+    and what the light ones close; `is_light` are those on the other side.
+    """
+
+    component_id: ComponentId
+    close_id: CloseId
+    quantity: Decimal
+    is_light: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CloseOrder:
     """One order row, written before anything is sent; its quantity is frozen with it.
 
     `signed_at` and `dies_at` bound when the latest send can still be taken; None = never signed.
     `settle_coin` is what its leg settles in, the coin of its realized P&L; None = not known.
+    `symbol` is the instrument's, where the bucket names a coin (spot); None = the bucket's.
+    `parts` are its legs where it closes several; empty: all of it is `component_id`'s. `step` is
+    the instrument's quantity step, to which the light legs' parts of a fill are floored.
     """
 
     id: CloseOrderId
@@ -163,9 +213,24 @@ class CloseOrder:
     detail: str | None
     created_at: datetime
     settle_coin: str | None = None
+    symbol: str | None = None
+    slippage: Decimal | None = None
+    parts: tuple[OrderPart, ...] = ()
+    step: Decimal | None = None
 
     @property
-    def draft(self) -> ReduceOnlyOrder:
+    def instrument_symbol(self) -> str:
+        return self.symbol or self.bucket.symbol
+
+    @property
+    def shares(self) -> tuple[OrderPart, ...]:
+        """Its parts, also where it is of one leg alone."""
+        return self.parts or (OrderPart(self.component_id, self.close_id, self.quantity),)
+
+    @property
+    def draft(self) -> MarketOrder:
+        if self.bucket.category is Category.SPOT:
+            return SpotSell(self.instrument_symbol, self.quantity, self.link_id, self.slippage)
         return ReduceOnlyOrder(
             self.bucket.category,
             self.bucket.symbol,
@@ -173,6 +238,7 @@ class CloseOrder:
             self.side,
             self.quantity,
             self.link_id,
+            self.slippage,
         )
 
 
@@ -188,8 +254,26 @@ class LegResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseTerms:
+    """What may be said with a close.
+
+    `fraction` of each leg's open quantity, above 0 and at most 1; `slippage` in percent;
+    `cancel_resting` allows to cancel the trader's resting reduce-only orders that are in the way;
+    `expected_plan` names the preview that was agreed to.
+    """
+
+    fraction: Decimal | None = None
+    slippage: Decimal | None = None
+    cancel_resting: bool = False
+    expected_plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CloseRequest:
-    """One accepted intent to close one position."""
+    """One accepted intent to close one position; requests of one `set_id` close together.
+
+    `targets` is how much of each leg is to be closed: what was open, or the fraction of it.
+    """
 
     id: CloseId
     position_id: PositionId
@@ -203,6 +287,36 @@ class CloseRequest:
     created_at: datetime
     expires_at: datetime
     ended_at: datetime | None
+    terms: CloseTerms = CloseTerms()
+    set_id: UUID | None = None
+    targets: Mapping[ComponentId, Decimal] = field(default_factory=dict)
+
+    def target(self, component_id: ComponentId) -> Decimal:
+        """Unsigned; KeyError for a leg that is not part of the close."""
+        return self.targets.get(component_id, self.open_at_acceptance[component_id])
+
+
+@dataclass(frozen=True, slots=True)
+class Netting:
+    """Legs of a set that net to nothing on Bybit: closed against each other, no order sent."""
+
+    close_id: CloseId
+    component_id: ComponentId
+    quantity: Decimal
+    price: Decimal
+    settle_coin: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEnding:
+    """How one request of a close ends; `dust` (signed) becomes unassigned in its bucket."""
+
+    close_id: CloseId
+    new: RequestState
+    code: str | None
+    detail: str | None
+    legs: tuple[LegResult, ...]
+    dust: Mapping[BucketKey, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +326,37 @@ class AcceptedClose:
     close_id: CloseId
     position_id: PositionId
     is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedSet:
+    """The answer to a request to close several positions together."""
+
+    set_id: UUID
+    closes: tuple[AcceptedClose, ...]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RestingOrder:
+    """An open order of the account as the book holds it; `left` is what may still fill."""
+
+    category: Category
+    symbol: str
+    order_id: str
+    link_id: str
+    side: Side
+    position_idx: int
+    left: Decimal
+    price: Decimal | None
+    reduce_only: bool
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """The best levels of an instrument, best first: (price, quantity)."""
+
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    at: datetime

@@ -35,6 +35,11 @@ class AccountState:
     stream_up: bool = False
     trouble: str | None = None
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the key is known to be one that cannot close."""
+        return self.key_info is not None and self.key_info.read_only
+
 
 @dataclass(slots=True)
 class Portfolio:

@@ -23,8 +23,6 @@ from .model import (
     AccountId,
     BucketKey,
     Category,
-    CloseId,
-    CloseOrderId,
     Credentials,
     Delivery,
     Environment,
@@ -39,12 +37,10 @@ from .model import (
     UserId,
 )
 from .orders import (
-    AcceptedClose,
-    CloseOrder,
     CloseRequest,
-    LegResult,
-    ReduceOnlyOrder,
-    RequestState,
+    MarketOrder,
+    OrderBook,
+    RestingOrder,
     SendOutcome,
     SignedOrder,
 )
@@ -80,7 +76,7 @@ class AccountExchange(Protocol):
         """
         ...
 
-    def sign(self, order: ReduceOnlyOrder) -> SignedOrder:
+    def sign(self, order: MarketOrder) -> SignedOrder:
         """Sign now, in server time; the order dies `recv_window` (at most 5 s) later."""
         ...
 
@@ -88,14 +84,14 @@ class AccountExchange(Protocol):
         """Send once, never retried inside; does not raise for any outcome of the request."""
         ...
 
-    async def find_order(self, order: ReduceOnlyOrder) -> OrderReport | None:
+    async def find_order(self, order: MarketOrder) -> OrderReport | None:
         """Look the link id up: realtime, closed realtime, history, executions. None proves nothing.
 
         The report is as Bybit gives it: whether it is ours is the caller's to judge.
         """
         ...
 
-    async def fills_of(self, order: ReduceOnlyOrder, order_id: str | None) -> list[Fill]:
+    async def fills_of(self, order: MarketOrder, order_id: str | None) -> list[Fill]:
         """The order's executions, all pages, oldest first."""
         ...
 
@@ -117,6 +113,18 @@ class AccountExchange(Protocol):
         self, category: Category, symbol: str, since: datetime
     ) -> list[Delivery]:
         """Contracts of the symbol that expired in the account; the record may lag the event."""
+        ...
+
+    async def open_orders(self, category: Category, symbol: str) -> list[RestingOrder]:
+        """Every open order of the symbol, conditional ones included."""
+        ...
+
+    async def cancel_order(self, category: Category, symbol: str, order_id: str) -> None:
+        """Ask to cancel it; one that is gone already is no error. The ack proves nothing."""
+        ...
+
+    async def taker_fee_rate(self, category: Category, symbol: str) -> Decimal:
+        """What a market order pays, as a part of its value."""
         ...
 
     async def key_info(self) -> KeyInfo: ...
@@ -157,6 +165,12 @@ class Gateway(Protocol):
 
     def ban_left(self, environment: Environment) -> float:
         """Seconds for which our address may send nothing there (Bybit's 403); 0 in peace."""
+        ...
+
+    async def order_book(
+        self, environment: Environment, category: Category, symbol: str
+    ) -> OrderBook:
+        """The best levels just now; either side may be empty."""
         ...
 
     async def instruments(
@@ -295,93 +309,6 @@ class Evidence(Protocol):
     async def thin_history(self, now: datetime) -> int:
         """Thin and drop old points by `history.TIERS`; how many rows went. Bounded per call."""
         ...
-
-
-class Closes(Protocol):
-    """Close requests and their orders: the write-ahead log of closing."""
-
-    async def accept(
-        self,
-        user_id: UserId,
-        position_id: PositionId,
-        *,
-        idempotency_key: str | None,
-        fingerprint: str,
-        expires_at: datetime,
-        now: datetime,
-    ) -> AcceptedClose:
-        """Commit the intent in one transaction: request, position CLOSING, key, journal.
-
-        Joins the open request if there is one. A key seen in the last 24 h gives the original
-        answer, even after CLOSED; with another fingerprint: InvalidInput
-        `idempotency-key-reused`. Conflict `already-closed`; NotFound for an unknown or foreign
-        position.
-        """
-        ...
-
-    async def request(self, close_id: CloseId) -> CloseRequest | None: ...
-
-    async def last_requests(self, positions: Sequence[PositionId]) -> list[CloseRequest]:
-        """The newest request of each position that has one."""
-        ...
-
-    async def open_requests(self) -> list[CloseRequest]:
-        """Oldest first."""
-        ...
-
-    async def orders(self, close_id: CloseId) -> list[CloseOrder]: ...
-
-    async def move_request(
-        self, close_id: CloseId, old: RequestState, new: RequestState, detail: str | None = None
-    ) -> None:
-        """Guarded: Conflict `lost-update` unless the request is in `old`."""
-        ...
-
-    async def write_ahead(
-        self, close_id: CloseId, old: RequestState, orders: Sequence[CloseOrder]
-    ) -> None:
-        """Insert the orders and move the request to SENDING, in one transaction.
-
-        Stamps the leader's epoch; Conflict `not-leader` if another daemon has taken over.
-        """
-        ...
-
-    async def save_order(self, order: CloseOrder) -> None:
-        """Store the order's state, ids, signing times and report fields (not `filled`)."""
-        ...
-
-    async def add_fills(self, order: CloseOrder, fills: Sequence[Fill]) -> CloseOrder:
-        """Book the fills that are new by exec id, once and for all, in one transaction.
-
-        Inserts executions, raises the order's `filled` and the component's `closed_quantity`, and
-        adds fee and realized P&L to the position; returns the order as it now stands.
-        """
-        ...
-
-    async def finish(
-        self,
-        close_id: CloseId,
-        old: RequestState,
-        new: RequestState,
-        *,
-        code: str | None,
-        detail: str | None,
-        legs: Sequence[LegResult],
-        dust: Mapping[BucketKey, Decimal],
-        now: datetime,
-    ) -> None:
-        """End the request and move its position, in one transaction, journalled.
-
-        DONE → position CLOSED; FAILED or CANCELLED → back to ACTIVE. `dust` is added (signed) to
-        the unassigned quantity of its bucket.
-        """
-        ...
-
-    async def cancel(self, user_id: UserId, close_id: CloseId, now: datetime) -> CloseRequest:
-        """End a request that has sent nothing; Conflict `already-sending` otherwise."""
-        ...
-
-    def new_order_id(self) -> CloseOrderId: ...
 
 
 class Switches(Protocol):

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from .history import PnlPoint
 from .model import (
     AccountId,
     CloseId,
+    Component,
     ComponentId,
     NewPosition,
     PositionId,
     PositionStatus,
     UserId,
 )
-from .orders import AcceptedClose, CloseOrder, CloseRequest
+from .orders import (
+    AcceptedClose,
+    AcceptedSet,
+    CloseOrder,
+    CloseRequest,
+    CloseTerms,
+    RestingOrder,
+)
 from .records import PositionEdit
 from .resolving import ResolveAction
 from .views import FeedState, Holdings, PositionDetail, PositionView
@@ -133,10 +142,34 @@ class CloseDesk(Protocol):
         user_id: UserId,
         position_id: PositionId,
         *,
+        terms: CloseTerms,
         idempotency_key: str | None,
         fingerprint: str,
     ) -> AcceptedClose:
-        """Durable when it returns. Raises as `Closes.accept` does."""
+        """Durable when it returns. Raises as `Closes.accept` does; Conflict `plan-changed` where
+        the terms name a plan that is unknown or too old; Conflict `read-only-key`."""
+        ...
+
+    async def request_set(
+        self,
+        user_id: UserId,
+        position_ids: Sequence[PositionId],
+        *,
+        terms: CloseTerms,
+        idempotency_key: str | None,
+        fingerprint: str,
+    ) -> AcceptedSet:
+        """Several at once, netted where they share a bucket. Raises as `Closes.accept_set`."""
+        ...
+
+    async def plan(
+        self, user_id: UserId, position_id: PositionId, fraction: Decimal | None
+    ) -> ClosePlan:
+        """What a close would send now. NotFound; Conflict `already-closed`; ExchangeUnreachable."""
+        ...
+
+    async def recheck(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
+        """Look at once for whatever an open close waits for. NotFound; Conflict `already-ended`."""
         ...
 
     async def status(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
@@ -146,6 +179,47 @@ class CloseDesk(Protocol):
     async def cancel(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
         """Conflict `already-sending` once an order may have left, `already-ended` after the end."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBlocker:
+    """Why a leg would not be closed; `resolve` are the actions that would lift it."""
+
+    code: str
+    detail: str
+    resolve: tuple[ResolveAction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLeg:
+    """What a close would do to one leg. Quantities unsigned; `dust` cannot be traded.
+
+    The price is estimated from the book, None where it is too thin; the fee is in `fee_coin`.
+    """
+
+    component: Component
+    quantity: Decimal
+    shortfall: Decimal
+    dust: Decimal
+    estimated_price: Decimal | None
+    estimated_fee: Decimal | None
+    fee_coin: str | None
+    blockers: tuple[PlanBlocker, ...]
+    resting: tuple[RestingOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePlan:
+    """A preview of a close: good until `expires_at`, and only while its id stays the same."""
+
+    plan_id: str
+    expires_at: datetime
+    fraction: Decimal | None
+    legs: tuple[PlannedLeg, ...]
+
+    @property
+    def can_close(self) -> bool:
+        return not any(leg.blockers for leg in self.legs)
 
 
 class Publisher(Protocol):

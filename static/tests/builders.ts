@@ -1,6 +1,7 @@
 import type { Ledger } from "../src/api/ledger";
 import type { DeviationRow } from "../src/model/evidence";
-import type { Leg, Position } from "../src/model/position";
+import type { ClosePlan, PlannedLeg } from "../src/model/closePlan";
+import type { CloseReport, Leg, Position } from "../src/model/position";
 import type { Shelf } from "../src/api/storage";
 import { Storage } from "../src/api/storage";
 
@@ -86,6 +87,40 @@ export function altered(over: Partial<Position> = {}): Position {
   return position({ isAltered: true, verdict: "altered", legs, deviations: [deviation()], ...over });
 }
 
+/** Of a close that failed with part of the position still open. */
+export function closeReport(over: Partial<CloseReport> = {}): CloseReport {
+  return {
+    closeId: "c1",
+    state: "FAILED",
+    code: "residual",
+    detail: null,
+    fraction: null,
+    isOfSet: false,
+    targets: [],
+    legs: [],
+    ...over,
+  };
+}
+
+export function planned(over: Partial<PlannedLeg> = {}): PlannedLeg {
+  return {
+    componentId: "leg-1",
+    quantity: "0.5",
+    shortfall: "0",
+    dust: "0",
+    price: "101250.50",
+    fee: "27.84",
+    feeCoin: "USDT",
+    blockers: [],
+    resting: [],
+    ...over,
+  };
+}
+
+export function plan(...legs: readonly PlannedLeg[]): ClosePlan {
+  return { planId: "plan-1", expiresAt: "2026-03-01T12:01:00Z", fraction: null, legs };
+}
+
 /** Knows nothing and agrees to everything. */
 export function quietLedger(over: Partial<Ledger> = {}): Ledger {
   const done = () => Promise.resolve();
@@ -97,6 +132,9 @@ export function quietLedger(over: Partial<Ledger> = {}): Ledger {
     edit: done,
     recheck: done,
     record: done,
+    closePlan: () => new Promise(() => undefined),
+    recheckClose: done,
+    cancelClose: done,
     ...over,
   };
 }

@@ -1,9 +1,10 @@
--- name: component
--- One component.
+-- name: components
+-- Components by their ids.
 SELECT id AS component_id, position_id, category, symbol, side,
        expected_quantity, recorded_quantity, closed_quantity, entry_price, coin
 FROM position_components
-WHERE id = $1;
+WHERE id = ANY ($1::uuid[])
+ORDER BY ordinal;
 
 -- name: insert_executions
 -- Book executions that are not booked yet; only those come back.
@@ -31,9 +32,18 @@ SET filled = o.filled + $2,
     )
 WHERE o.id = $1;
 
--- name: raise_closed_quantity
--- Raise what is closed of a component.
-UPDATE position_components SET closed_quantity = closed_quantity + $2 WHERE id = $1;
+-- name: raise_closed_quantities
+-- Raise what is closed of components.
+UPDATE position_components c SET closed_quantity = c.closed_quantity + v.quantity
+FROM unnest($1::uuid[], $2::numeric[]) AS v (id, quantity)
+WHERE c.id = v.id;
+
+-- name: insert_leg_fills
+-- What executions closed of each leg.
+INSERT INTO leg_fills (account_id, exec_id, component_id, quantity, executed_at)
+SELECT $1, v.exec_id, v.component_id, v.quantity, v.executed_at
+FROM unnest($2::text[], $3::uuid[], $4::numeric[], $5::timestamptz[])
+    AS v (exec_id, component_id, quantity, executed_at);
 
 -- name: add_to_booked
 -- Add fees paid and P&L realized to what is booked for a position, per coin.
@@ -43,7 +53,3 @@ FROM unnest($2::text[], $3::numeric[], $4::numeric[]) AS v (coin, fees, realized
 ORDER BY v.coin
 ON CONFLICT (position_id, coin) DO UPDATE
 SET fees = sums.fees + excluded.fees, realized_pnl = sums.realized_pnl + excluded.realized_pnl;
-
--- name: close_order
--- One order as it stands.
-SELECT * FROM close_orders WHERE id = $1;

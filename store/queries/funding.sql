@@ -1,23 +1,28 @@
 -- name: funding_claims
 -- What the components in a symbol had open at a time, of positions that were open then.
--- Fills executed later are added back, and so is what later resolve actions took away.
+-- What was closed later is added back, and so is what later changes of the record took away.
 SELECT c.id AS component_id, c.position_id, c.side,
-       c.expected_quantity - coalesce(resolved.change, 0) - coalesce(filled.quantity, 0) AS open
+       c.expected_quantity - coalesce(changed.quantity, 0)
+           - coalesce(filled.quantity, 0) - coalesce(netted.quantity, 0) AS open
 FROM synthetic_positions p
 JOIN position_components c ON c.position_id = p.id
 LEFT JOIN LATERAL (
-    SELECT sum((leg ->> 'after')::numeric - (leg ->> 'before')::numeric) AS change
+    SELECT sum((leg ->> 'after')::numeric - (leg ->> 'before')::numeric) AS quantity
     FROM events e
     CROSS JOIN jsonb_array_elements(e.data -> 'components') AS leg
-    WHERE e.position_id = p.id AND e.kind = 'resolved' AND e.at > $4
+    WHERE e.position_id = p.id AND e.kind IN ('resolved', 'close-done') AND e.at > $4
       AND (leg ->> 'component_id')::uuid = c.id
-) resolved ON true
+) changed ON true
 LEFT JOIN LATERAL (
-    SELECT sum(x.quantity) AS quantity
-    FROM close_orders o
-    JOIN executions x ON x.close_order_id = o.id
-    WHERE o.component_id = c.id AND x.executed_at <= $4
+    SELECT sum(f.quantity) AS quantity
+    FROM leg_fills f
+    WHERE f.component_id = c.id AND f.executed_at <= $4
 ) filled ON true
+LEFT JOIN LATERAL (
+    SELECT sum(n.quantity) AS quantity
+    FROM close_nettings n
+    WHERE n.component_id = c.id AND n.at <= $4
+) netted ON true
 WHERE p.account_id = $1 AND c.category = $2 AND c.place = $3
   AND p.opened_at <= $4 AND (p.status <> 'CLOSED' OR p.closed_at > $4)
 ORDER BY c.ordinal;

@@ -1,25 +1,10 @@
+import type { CloseTerms } from "../model/closePlan";
 import type { CloseStep } from "../model/closing";
-import { closeReport } from "./wire";
-import { object, text } from "./decode";
+import { postClose } from "./closes";
 import type { Intent, Intents } from "./intents";
 import { detailOf, Problem } from "./problem";
-import { bodyOf, request } from "./request";
 
-export type PostClose = (positionId: string, key: string) => Promise<string>;
-
-/** Asks for a close; the close's id. */
-export async function postClose(positionId: string, key: string): Promise<string> {
-  const response = await request("POST", `/api/positions/${encodeURIComponent(positionId)}/close`, {
-    body: {},
-    headers: { "Idempotency-Key": key },
-  });
-  return text(object(await bodyOf(response), "answer"), "close_id");
-}
-
-/** Where a close stands, for when the stream has not told. */
-export async function fetchClose(closeId: string) {
-  return closeReport(await bodyOf(await request("GET", `/api/closes/${encodeURIComponent(closeId)}`)));
-}
+export type PostClose = typeof postClose;
 
 const WAITS_MS = [500, 1_000, 2_000, 4_000, 8_000] as const;
 
@@ -47,16 +32,17 @@ export class CloseCourier {
     private readonly now: () => number = Date.now,
   ) {}
 
-  ask(positionId: string): void {
-    if (this.#underWay.has(positionId)) return;
-    void this.#attempt(positionId, this.intents.confirm(positionId), 0);
+  /** One position, or several that close together. */
+  ask(positionIds: readonly string[], terms: CloseTerms): void {
+    if (positionIds.length === 0 || positionIds.some((id) => this.#underWay.has(id))) return;
+    void this.#attempt(this.intents.confirm(positionIds, terms), 0, terms);
   }
 
   /** Takes up what a reload interrupted; what is too old for that is put to the person. */
   resume(): void {
-    for (const [positionId, intent] of this.intents.all()) {
-      if (this.#isPatient(intent)) void this.#attempt(positionId, intent, 0);
-      else this.#stall(positionId);
+    for (const intent of this.intents.all()) {
+      if (this.#isPatient(intent)) void this.#attempt(intent, 0, intent.terms);
+      else this.#stall(intent);
     }
   }
 
@@ -66,52 +52,61 @@ export class CloseCourier {
     this.#timers.clear();
   }
 
-  async #attempt(positionId: string, intent: Intent, tries: number): Promise<void> {
-    this.#underWay.add(positionId);
-    if (tries === 0) this.tell({ kind: "close-asked", id: positionId });
+  /** `agreed` is what the person agreed to last; the intent may be of an earlier preview. */
+  async #attempt(intent: Intent, tries: number, agreed: CloseTerms): Promise<void> {
+    for (const id of intent.positionIds) {
+      this.#underWay.add(id);
+      if (tries === 0) this.tell({ kind: "close-asked", id });
+    }
     try {
-      const closeId = await this.post(positionId, intent.key);
-      this.intents.answered(positionId);
-      this.#end({ kind: "close-accepted", id: positionId, closeId });
+      const closes = await this.post(intent.positionIds, intent.key, intent.terms);
+      this.intents.answered(intent);
+      this.#end(intent, (id) => ({ kind: "close-accepted", id, closeId: closes.get(id) ?? "" }));
     } catch (error) {
-      if (!this.#stopped) this.#onFailure(positionId, intent, tries, error);
+      if (!this.#stopped) this.#onFailure(intent, tries, agreed, error);
     }
   }
 
-  #onFailure(positionId: string, intent: Intent, tries: number, error: unknown): void {
+  #onFailure(intent: Intent, tries: number, agreed: CloseTerms, error: unknown): void {
     const detail = detailOf(error);
     if (error instanceof Problem && error.status === 401) {
-      this.#stall(positionId, detail);
+      this.#stall(intent, detail);
       this.onSignedOut();
     } else if (isRefusal(error)) {
-      this.intents.answered(positionId);
-      this.#end({ kind: "close-refused", id: positionId, detail });
+      this.intents.answered(intent);
+      // A key that was taken gets its answer: this proves that the older request never was.
+      const isOutdated = error.code === "plan-changed" && intent.terms.expectedPlan !== agreed.expectedPlan;
+      if (isOutdated) void this.#attempt(this.intents.confirm(intent.positionIds, agreed), 0, agreed);
+      else this.#end(intent, (id) => ({ kind: "close-refused", id, detail }));
     } else if (this.#isPatient(intent)) {
-      this.tell({ kind: "close-unanswered", id: positionId, detail });
-      this.#retry(positionId, intent, tries);
+      for (const id of intent.positionIds) this.tell({ kind: "close-unanswered", id, detail });
+      this.#retry(intent, tries, agreed);
     } else {
-      this.#stall(positionId, detail);
+      this.#stall(intent, detail);
     }
   }
 
-  #retry(positionId: string, intent: Intent, tries: number): void {
+  #retry(intent: Intent, tries: number, agreed: CloseTerms): void {
     const wait = WAITS_MS[Math.min(tries, WAITS_MS.length - 1)];
     const timer = setTimeout(() => {
-      this.#timers.delete(positionId);
+      this.#timers.delete(intent.key);
       // The wait itself may have been a night's sleep of the machine.
-      if (this.#isPatient(intent)) void this.#attempt(positionId, intent, tries + 1);
-      else this.#stall(positionId);
+      if (this.#isPatient(intent)) void this.#attempt(intent, tries + 1, agreed);
+      else this.#stall(intent);
     }, wait);
-    this.#timers.set(positionId, timer);
+    this.#timers.set(intent.key, timer);
   }
 
-  #stall(positionId: string, detail = "No answer came to an earlier close request."): void {
-    this.#end({ kind: "close-stalled", id: positionId, detail });
+  #stall(intent: Intent, detail = "No answer came to an earlier close request."): void {
+    const { positionIds: together } = intent;
+    this.#end(intent, (id) => ({ kind: "close-stalled", id, detail, together }));
   }
 
-  #end(step: CloseStep): void {
-    this.#underWay.delete(step.id);
-    if (!this.#stopped) this.tell(step);
+  #end(intent: Intent, stepOf: (id: string) => CloseStep): void {
+    for (const id of intent.positionIds) {
+      this.#underWay.delete(id);
+      if (!this.#stopped) this.tell(stepOf(id));
+    }
   }
 
   #isPatient(intent: Intent): boolean {
@@ -119,6 +114,6 @@ export class CloseCourier {
   }
 }
 
-function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): error is Problem {
   return error instanceof Problem && error.status < 500 && !UNDECIDED.has(error.status);
 }

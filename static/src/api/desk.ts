@@ -1,6 +1,8 @@
 import { EMPTY_BOOK, reduce, type Book, type BookEvent } from "../model/book";
+import type { CloseTerms } from "../model/closePlan";
 import { hasEnded } from "../model/position";
-import { CloseCourier, fetchClose, postClose, type PostClose } from "./courier";
+import { fetchClose, postClose } from "./closes";
+import { CloseCourier, type PostClose } from "./courier";
 import { Intents } from "./intents";
 import { detailOf } from "./problem";
 import { accountLabels, whoAmI } from "./session";
@@ -77,8 +79,8 @@ export class Desk {
     return () => void this.#watchers.delete(watcher);
   }
 
-  close(positionId: string): void {
-    this.#courier.ask(positionId);
+  close(positionIds: readonly string[], terms: CloseTerms): void {
+    this.#courier.ask(positionIds, terms);
     // A click is answered at once; only the stream waits for the frame.
     this.#tellWatchers();
   }

@@ -1,6 +1,8 @@
 import type { Holdings, LegDraft } from "../model/adopting";
+import type { ClosePlan } from "../model/closePlan";
 import type { Past, PnlPoint } from "../model/evidence";
 import type { ResolveAction } from "../model/resolving";
+import { closePlan } from "./closes";
 import { holdings, past, pnlPoints } from "./evidence";
 import { bodyOf, request } from "./request";
 
@@ -18,7 +20,7 @@ export interface Recording {
   readonly legs: readonly LegDraft[];
 }
 
-/** What a person asks and changes of recorded positions; their live state comes by the stream. */
+/** What a person asks and changes of positions and closes; their live state comes by the stream. */
 export interface Ledger {
   readonly past: (positionId: string) => Promise<Past>;
   readonly pnl: (positionId: string) => Promise<readonly PnlPoint[]>;
@@ -27,6 +29,10 @@ export interface Ledger {
   readonly recheck: (accountId: string) => Promise<void>;
   readonly holdings: (accountId: string) => Promise<Holdings>;
   readonly record: (recording: Recording) => Promise<void>;
+  readonly closePlan: (positionId: string, fraction: string | null) => Promise<ClosePlan>;
+  /** Has a close that waits look again now. */
+  readonly recheckClose: (closeId: string) => Promise<void>;
+  readonly cancelClose: (closeId: string) => Promise<void>;
 }
 
 /** The daemon's. Every call throws Problem for a refusal and Unanswered for silence. */
@@ -43,6 +49,16 @@ export const LEDGER: Ledger = {
     await request("POST", `/api/accounts/${part(accountId)}/reconcile`, { body: {} });
   },
   holdings: async (accountId) => holdings(await answer("GET", `/api/accounts/${part(accountId)}/holdings`)),
+  closePlan: async (id, fraction) => {
+    const query = fraction === null ? "" : `?fraction=${part(fraction)}`;
+    return closePlan(await answer("GET", `/api/positions/${part(id)}/close-plan${query}`));
+  },
+  recheckClose: async (closeId) => {
+    await request("POST", `/api/closes/${part(closeId)}/recheck`, { body: {} });
+  },
+  cancelClose: async (closeId) => {
+    await request("DELETE", `/api/closes/${part(closeId)}`);
+  },
   record: async ({ accountId, name, externalId, legs }) => {
     const components = legs.map(({ category, symbol, side, quantity, entryPrice }) => ({
       category,

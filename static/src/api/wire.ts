@@ -1,5 +1,5 @@
 import { parseDecimal, signOf } from "../model/decimal";
-import type { Booked, Change, CloseLeg, CloseReport, Leg, Position, Side, Verdict } from "../model/position";
+import type { Booked, Change, CloseLeg, CloseReport, CloseTarget, Leg, Position, Side, Verdict } from "../model/position";
 import { wholePosition } from "../model/position";
 import {
   decimal,
@@ -71,7 +71,19 @@ export function closeReport(value: unknown): CloseReport {
     state: text(from, "state"),
     code: textOrNull(from, "code"),
     detail: wordsOrNull(from, "detail"),
+    fraction: decimalOrNull(from, "fraction"),
+    isOfSet: !isNothing(from["set_id"]),
+    targets: isNothing(from["targets"]) ? [] : list(from, "targets").map(closeTarget),
     legs: isNothing(from["legs"]) ? [] : list(from, "legs").map(closeLeg),
+  };
+}
+
+function closeTarget(value: unknown): CloseTarget {
+  const from = object(value, "close target");
+  return {
+    componentId: text(from, "component_id"),
+    open: decimal(from, "open"),
+    quantity: decimal(from, "quantity"),
   };
 }
 

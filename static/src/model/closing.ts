@@ -13,28 +13,30 @@ export interface PendingClose {
   readonly phase: ClosePhase;
   readonly closeId: string | null;
   readonly detail: string | null;
+  /** Of a stalled one: all that were asked for with it, itself included. */
+  readonly together: readonly string[];
 }
 
 export type CloseStep =
   | { readonly kind: "close-asked"; readonly id: string }
   | { readonly kind: "close-accepted"; readonly id: string; readonly closeId: string }
   | { readonly kind: "close-unanswered"; readonly id: string; readonly detail: string }
-  | { readonly kind: "close-stalled"; readonly id: string; readonly detail: string }
+  | { readonly kind: "close-stalled"; readonly id: string; readonly detail: string; readonly together: readonly string[] }
   | { readonly kind: "close-refused"; readonly id: string; readonly detail: string }
   | { readonly kind: "close-dismissed"; readonly id: string };
 
 export function pendingAfter(step: CloseStep): PendingClose | null {
   switch (step.kind) {
     case "close-asked":
-      return { phase: "asking", closeId: null, detail: null };
+      return { phase: "asking", closeId: null, detail: null, together: [] };
     case "close-accepted":
-      return { phase: "accepted", closeId: step.closeId, detail: null };
+      return { phase: "accepted", closeId: step.closeId, detail: null, together: [] };
     case "close-unanswered":
-      return { phase: "unknown", closeId: null, detail: step.detail };
+      return { phase: "unknown", closeId: null, detail: step.detail, together: [] };
     case "close-stalled":
-      return { phase: "stalled", closeId: null, detail: step.detail };
+      return { phase: "stalled", closeId: null, detail: step.detail, together: step.together };
     case "close-refused":
-      return { phase: "refused", closeId: null, detail: step.detail };
+      return { phase: "refused", closeId: null, detail: step.detail, together: [] };
     case "close-dismissed":
       return null;
   }

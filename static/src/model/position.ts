@@ -1,4 +1,4 @@
-import { parseDecimal, subtract, toText } from "./decimal";
+import { parseDecimal, signOf, subtract, toText } from "./decimal";
 import type { DeviationRow } from "./evidence";
 
 export type PositionStatus = "ACTIVE" | "CLOSING" | "CLOSED";
@@ -48,11 +48,23 @@ export interface CloseLeg {
   readonly detail: string | null;
 }
 
+/** What was open of a leg when its close was asked for, and how much of it is to be closed. */
+export interface CloseTarget {
+  readonly componentId: string;
+  readonly open: string;
+  readonly quantity: string;
+}
+
 export interface CloseReport {
   readonly closeId: string;
   readonly state: string;
   readonly code: string | null;
   readonly detail: string | null;
+  /** Of each leg's open quantity; null is all of it. */
+  readonly fraction: string | null;
+  /** Asked for together with others. */
+  readonly isOfSet: boolean;
+  readonly targets: readonly CloseTarget[];
   readonly legs: readonly CloseLeg[];
 }
 
@@ -135,6 +147,17 @@ function hasEssentials(fields: Partial<Position>): fields is Partial<Position> &
 /** What of the leg is still open: recorded less what our own fills closed. */
 export function openQuantity(leg: Leg): string {
   return toText(subtract(parseDecimal(leg.quantity), parseDecimal(leg.closedQuantity)));
+}
+
+/** What our own fills closed of the leg since the close was asked for. */
+export function filledOf(target: CloseTarget, leg: Leg): string {
+  const filled = subtract(parseDecimal(target.open), parseDecimal(openQuantity(leg)));
+  return signOf(filled) < 0 ? "0" : toText(filled);
+}
+
+/** Before an order may have left; the daemon has the last word. */
+export function mayBeCancelled(close: CloseReport): boolean {
+  return ["ACCEPTED", "WAITING", "PREFLIGHT"].includes(close.state);
 }
 
 /** Legs that settle in several coins make a total in USD, yet each is valued in its own coin. */

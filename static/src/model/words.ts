@@ -29,6 +29,12 @@ const REASONS: Readonly<Record<string, string>> = {
   cancelled: "it was cancelled before anything was sent",
   "shortfall-unattributed": "Bybit holds less than is recorded, and whose loss it is must be said first",
   "trading-paused": "an operator has paused all sending of orders",
+  "plan-changed": "what would be sent is not what was agreed to; look again",
+  "resting-orders": "resting reduce-only orders are in the way",
+  "instrument-not-trading": "Bybit does not trade the symbol now",
+  "coin-locked": "part of the coin is locked on Bybit",
+  "coin-unknown": "the coin that backs a spot leg is not known yet",
+  "key-refused": "Bybit refuses the account's API key",
   "read-only-key": "the account's API key may not trade",
   unverified: "what Bybit holds could not be verified",
 };

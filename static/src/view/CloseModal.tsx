@@ -1,71 +1,153 @@
-import { parseDecimal, signOf } from "../model/decimal";
-import { formatNumber } from "../model/money";
-import { openQuantity, reverseSide, type Leg, type Position } from "../model/position";
-import { deviates, showsAltered } from "../model/standing";
-import { WarningIcon } from "./icons";
+import { useState } from "preact/hooks";
+import type { Ledger } from "../api/ledger";
+import { blockersOf, FRACTIONS, hasResting, percentWords, slippageFault, type CloseTerms } from "../model/closePlan";
+import type { Position } from "../model/position";
+import type { ResolveAction } from "../model/resolving";
+import { CancelRestingBox, SlippageField } from "./CloseTermsFields";
+import { Fault } from "./Fault";
 import { Modal } from "./Modal";
 import { Money } from "./Money";
+import { OrderLine } from "./OrderLine";
+import { usePreview, type Preview } from "./planned";
+import { ResolveModal } from "./ResolveModal";
 
 interface Props {
   readonly position: Position;
   /** Closing already (another tab, another person): there is nothing left to confirm. */
   readonly isClosing: boolean;
-  readonly onConfirm: () => void;
+  readonly now: number;
+  readonly ledger: Pick<Ledger, "closePlan" | "resolve">;
+  readonly onConfirm: (terms: CloseTerms) => void;
   readonly onCancel: () => void;
 }
 
-/** Asks before anything is sent. Cancel has the focus: a stray Enter closes nothing. */
-export function CloseModal({ position, isClosing, onConfirm, onCancel }: Props) {
-  const altered = showsAltered(position);
+interface Asked {
+  readonly legId: string;
+  readonly action: ResolveAction;
+}
+
+/** Shows what would be sent, and asks. Cancel has the focus: a stray Enter closes nothing. */
+export function CloseModal({ position, isClosing, now, ledger, onConfirm, onCancel }: Props) {
+  const [fraction, setFraction] = useState<string | null>(null);
+  const [slippage, setSlippage] = useState("");
+  const [cancelResting, setCancelResting] = useState(false);
+  const [asked, setAsked] = useState<Asked | null>(null);
+  const preview = usePreview(ledger, position.id, fraction, now);
+  const { plan, fault } = preview;
+  const askedLeg = position.legs.find((leg) => leg.id === asked?.legId);
+  const confirm = () =>
+    onConfirm({
+      fraction,
+      slippage: slippage === "" ? null : slippage,
+      cancelResting: cancelResting && (plan === null || hasResting(plan)),
+      expectedPlan: plan?.planId ?? null,
+    });
+
   return (
-    <Modal name="close" title={`Close ${position.name}?`} onCancel={onCancel}>
-      <p class="modal-sum">
-        Unrealized P&amp;L now{" "}
-        <Money amount={position.unrealizedPnl} currency={position.pnlCurrency} reason={position.pnlIncomplete} />
-      </p>
-      <p>{altered ? "At most these market orders go to Bybit:" : "These market orders go to Bybit:"}</p>
-      <ul class="orders">
-        {position.legs.map((leg) => (
-          <OrderLine key={leg.id} leg={leg} />
-        ))}
-      </ul>
-      <p class="muted">
-        Never more than this position's own share of what Bybit holds at that moment. Nothing else
-        in the account is touched.
-      </p>
-      {altered && (
-        <p class="callout">
-          <WarningIcon /> This position is altered: what Bybit holds differs from what is recorded. If it
-          cannot be told whose quantity is missing, the close is refused before any order.
+    <>
+      <Modal name="close" title={`Close ${position.name}?`} onCancel={onCancel}>
+        <p class="modal-sum">
+          Unrealized P&amp;L now{" "}
+          <Money amount={position.unrealizedPnl} currency={position.pnlCurrency} reason={position.pnlIncomplete} />
         </p>
+        <FractionChoice fraction={fraction} onFraction={setFraction} />
+        <p role="status" data-testid="plan-state" data-plan={plan?.planId}>{introOf(preview)}</p>
+        <ul class="orders">
+          {position.legs.map((leg) => (
+            <OrderLine
+              key={leg.id}
+              leg={leg}
+              planned={plan?.legs.find((planned) => planned.componentId === leg.id) ?? null}
+              isPart={fraction !== null}
+              onResolve={(action) => setAsked({ legId: leg.id, action })}
+            />
+          ))}
+        </ul>
+        {plan !== null && hasResting(plan) && <CancelRestingBox isChecked={cancelResting} onCheck={setCancelResting} />}
+        <SlippageField slippage={slippage} onSlippage={setSlippage} />
+        <Fault text={plan === null ? fault : null} testId="plan-fault" />
+        <p class="muted">
+          Never more than this position's own share of what Bybit holds at that moment. Nothing else
+          in the account is touched.
+        </p>
+        <div class="modal-actions">
+          <button class="button" type="button" data-first data-testid="cancel-close" onClick={onCancel}>
+            Keep it open
+          </button>
+          <button class="button" type="button" data-testid="look-again" onClick={preview.again}>Look again</button>
+          <ConfirmButton preview={preview} isClosing={isClosing} fraction={fraction} cancelResting={cancelResting} isFit={slippageFault(slippage) === null} onConfirm={confirm} />
+        </div>
+      </Modal>
+      {asked !== null && askedLeg !== undefined && (
+        <ResolveModal
+          action={asked.action}
+          position={position}
+          leg={askedLeg}
+          ledger={ledger}
+          onEnd={() => {
+            setAsked(null);
+            preview.again();
+          }}
+        />
       )}
-      <div class="modal-actions">
-        <button class="button" type="button" data-first data-testid="cancel-close" onClick={onCancel}>
-          Keep it open
-        </button>
-        <button class="button danger solid" type="button" data-testid="confirm-close" disabled={isClosing} onClick={onConfirm}>
-          {isClosing ? "Closing already…" : "Close position"}
-        </button>
-      </div>
-    </Modal>
+    </>
   );
 }
 
-function OrderLine({ leg }: { readonly leg: Leg }) {
-  const open = openQuantity(leg);
-  if (signOf(parseDecimal(open)) === 0) {
-    return <li data-testid="close-order"><strong>{leg.symbol}</strong> <span class="muted">closed already</span></li>;
-  }
-  const side = reverseSide(leg.side);
+function introOf({ plan, fault }: Preview): string {
+  if (plan !== null) return "These market orders go to Bybit:";
+  return fault === null ? "Reading what Bybit holds…" : "At most these market orders go to Bybit:";
+}
+
+interface ChoiceProps {
+  readonly fraction: string | null;
+  readonly onFraction: (fraction: string | null) => void;
+}
+
+function FractionChoice({ fraction, onFraction }: ChoiceProps) {
   return (
-    <li data-testid="close-order">
-      <span class={`order-side ${side === "Buy" ? "long" : "short"}`}>{side}</span>
-      <strong class="order-quantity">{formatNumber(open)}</strong>
-      <span>{leg.symbol}</span>
-      <span class="muted">{leg.category === "spot" ? "spot market" : "reduce-only market"}</span>
-      {deviates(leg) && leg.actual !== null && (
-        <span class="deviates">its part on Bybit: {formatNumber(leg.actual)}</span>
-      )}
-    </li>
+    <div class="fractions" role="group" aria-label="How much of it">
+      {FRACTIONS.map(([each, label]) => (
+        <button
+          key={label}
+          class="button"
+          type="button"
+          data-testid={`fraction-${each ?? "1"}`}
+          aria-pressed={each === fraction}
+          onClick={() => onFraction(each)}
+        >
+          {label}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+interface ConfirmProps {
+  readonly preview: Preview;
+  readonly isClosing: boolean;
+  readonly fraction: string | null;
+  readonly cancelResting: boolean;
+  readonly isFit: boolean;
+  readonly onConfirm: () => void;
+}
+
+/** A preview that cannot be read must not keep anybody in a position: it can be done without. */
+function ConfirmButton({ preview, isClosing, fraction, cancelResting, isFit, onConfirm }: ConfirmProps) {
+  const { plan, fault } = preview;
+  const isBlocked = plan !== null && blockersOf(plan, cancelResting).length > 0;
+  const isUnread = plan === null && fault === null;
+  const what = fraction === null ? "Close position" : `Close ${percentWords(fraction)}`;
+  const words = plan === null ? `${what} without a preview` : what;
+  return (
+    <button
+      class="button danger solid"
+      type="button"
+      data-testid="confirm-close"
+      disabled={isClosing || isBlocked || isUnread || !isFit}
+      onClick={onConfirm}
+    >
+      {isClosing ? "Closing already…" : isBlocked ? "Cannot be closed so" : isUnread ? "Reading Bybit…" : words}
+    </button>
   );
 }

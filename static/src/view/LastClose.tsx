@@ -1,6 +1,7 @@
+import { percentWords } from "../model/closePlan";
 import { formatNumber } from "../model/money";
-import { hasEnded, type CloseLeg, type CloseReport, type Position } from "../model/position";
-import { failureWords, legWords, stateWords } from "../model/words";
+import type { CloseLeg, CloseReport, Position } from "../model/position";
+import { failureWords, legWords } from "../model/words";
 
 interface Props {
   readonly position: Position;
@@ -11,7 +12,7 @@ interface Props {
 export function LastClose({ position, close }: Props) {
   return (
     <section class="last-close" aria-label="Last close" data-testid="last-close">
-      <h3>Last close: {outcomeOf(close)}</h3>
+      <h3>Last close{close.fraction !== null && ` of ${percentWords(close.fraction)}`}: {outcomeOf(close)}</h3>
       <ul>
         {close.legs.map((leg) => (
           <li key={leg.componentId}>
@@ -25,7 +26,6 @@ export function LastClose({ position, close }: Props) {
 }
 
 function outcomeOf(close: CloseReport): string {
-  if (!hasEnded(close)) return stateWords(close.state);
   if (close.state === "DONE") return "done";
   // The legs below say each its own reason: here the code's is enough.
   const short = close.legs.length > 0 ? { ...close, detail: null } : close;

@@ -12,11 +12,13 @@ export interface RowActions {
   readonly onToggle: (id: string) => void;
   readonly onClose: (id: string) => void;
   readonly onDismiss: (id: string) => void;
+  readonly onSelect: (id: string) => void;
 }
 
 interface Props {
   readonly entry: Entry;
   readonly isExpanded: boolean;
+  readonly isSelected: boolean;
   /** What the daemon's clock says. */
   readonly now: number;
   readonly actions: RowActions;
@@ -24,19 +26,19 @@ interface Props {
 }
 
 /** One position: its row, and below it what stands behind the row. */
-export function PositionRow({ entry, isExpanded, now, actions, ledger }: Props) {
+export function PositionRow({ entry, isExpanded, isSelected, now, actions, ledger }: Props) {
   const { position, pending, accountLabel } = entry;
   const since = age(position.openedAt, now);
   // Folded, a row shows of the clock only its age; unfolded, seconds.
   const moment = isExpanded ? now : since;
   // The same node again tells Preact to skip the row: most rows do not change in a frame.
   return useMemo(
-    () => <Row entry={entry} isExpanded={isExpanded} now={now} since={since} actions={actions} ledger={ledger} />,
-    [position, pending, accountLabel, isExpanded, moment, actions, ledger],
+    () => <Row entry={entry} isExpanded={isExpanded} isSelected={isSelected} now={now} since={since} actions={actions} ledger={ledger} />,
+    [position, pending, accountLabel, isExpanded, isSelected, moment, actions, ledger],
   );
 }
 
-function Row({ entry, isExpanded, now, since, actions, ledger }: Props & { readonly since: string }) {
+function Row({ entry, isExpanded, isSelected, now, since, actions, ledger }: Props & { readonly since: string }) {
   const { position, pending } = entry;
   const closing = isClosing(position, pending);
   const detailsId = `details-${position.id}`;
@@ -48,7 +50,7 @@ function Row({ entry, isExpanded, now, since, actions, ledger }: Props & { reado
         data-status={closing ? "CLOSING" : position.status}
         data-verdict={position.verdict}
       >
-        <NameCell entry={entry} isExpanded={isExpanded} detailsId={detailsId} onToggle={actions.onToggle} />
+        <NameCell entry={entry} isExpanded={isExpanded} isSelected={isSelected} isClosing={closing} detailsId={detailsId} actions={actions} />
         <td class="cell-status">
           <StatusCell position={position} pending={pending} onDismiss={() => actions.onDismiss(position.id)} />
         </td>
@@ -84,21 +86,32 @@ function Row({ entry, isExpanded, now, since, actions, ledger }: Props & { reado
 interface NameProps {
   readonly entry: Entry;
   readonly isExpanded: boolean;
+  readonly isSelected: boolean;
+  readonly isClosing: boolean;
   readonly detailsId: string;
-  readonly onToggle: (id: string) => void;
+  readonly actions: RowActions;
 }
 
-function NameCell({ entry, isExpanded, detailsId, onToggle }: NameProps) {
+function NameCell({ entry, isExpanded, isSelected, isClosing, detailsId, actions }: NameProps) {
   const { position, accountLabel } = entry;
   return (
     <th scope="row" class="cell-name">
+      <input
+        class="select"
+        type="checkbox"
+        data-testid="select"
+        aria-label={`Select ${position.name}`}
+        checked={isSelected}
+        disabled={isClosing}
+        onChange={() => actions.onSelect(position.id)}
+      />
       <button
         class="expander"
         type="button"
         data-testid="expand-button"
         aria-expanded={isExpanded}
         aria-controls={detailsId}
-        onClick={() => onToggle(position.id)}
+        onClick={() => actions.onToggle(position.id)}
       >
         <ChevronIcon />
         <span class="name">{position.name}</span>

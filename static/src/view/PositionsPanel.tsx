@@ -1,18 +1,23 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import type { Desk } from "../api/desk";
 import { LEDGER, type Ledger } from "../api/ledger";
 import type { Storage } from "../api/storage";
 import { isCurrent, type Book } from "../model/book";
-import { matching, type Entry, type SortOrder } from "../model/listing";
-import { isClosing, showsAltered } from "../model/standing";
+import type { CloseTerms } from "../model/closePlan";
+import { matching, type Entry } from "../model/listing";
+import type { Position } from "../model/position";
+import { isClosing } from "../model/standing";
 import { AdoptModal } from "./AdoptModal";
 import { CloseModal } from "./CloseModal";
+import { CloseSetModal } from "./CloseSetModal";
 import { EmptyState } from "./EmptyState";
 import { useKept } from "./live";
 import { PositionRow, type RowActions } from "./PositionRow";
 import { keptExpanded, keptOrder } from "./settings";
-import { SortHead, SortSelect } from "./SortControls";
+import { SelectionBar } from "./SelectionBar";
+import { SortHead } from "./SortControls";
 import { useSteadyOrder } from "./steadyOrder";
+import { Toolbar } from "./Toolbar";
 import { Totals } from "./Totals";
 
 interface Props {
@@ -28,18 +33,34 @@ export function PositionsPanel({ desk, book, now, storage, ledger = LEDGER }: Pr
   const [order, setOrder] = useKept(storage, "positiond.order", keptOrder);
   const [expanded, setExpanded] = useKept(storage, "positiond.expanded", keptExpanded);
   const [filter, setFilter] = useState("");
-  const [asked, setAsked] = useState<string | null>(null);
+  /** What is being asked about: one position, or several that would close together. */
+  const [asked, setAsked] = useState<readonly string[]>([]);
+  const [ticked, setTicked] = useState<readonly string[]>([]);
   const [isAdopting, setAdopting] = useState(false);
   const [isHeld, setHeld] = useState(false);
 
   const entries = entriesOf(book, desk.labels);
   const shown = useSteadyOrder(matching(entries, filter), order, isHeld);
-  const actions = useActions(desk, setAsked, (id) => setExpanded(toggled(expanded, id)));
-  const askedFor = asked === null ? undefined : book.positions.get(asked);
+  const actions = useActions(desk, {
+    onToggle: (id) => setExpanded(toggled(expanded, id)),
+    // A stalled request of several is asked again as what it was.
+    onClose: (id) => setAsked(together(book, id)),
+    onSelect: (id) => setTicked(toggled(ticked, id)),
+  });
+  const selected = ticked.flatMap((id) => standing(book, id));
+  const end = () => setAsked([]);
+  const onConfirm = (terms: CloseTerms) => {
+    end();
+    setTicked([]);
+    // Agreed to is what was shown; a stalled request must be the very same one again.
+    const isAgain = asked.some((id) => together(book, id).length > 1);
+    desk.close(isAgain ? asked : asked.filter((id) => book.positions.has(id)), terms);
+  };
 
   return (
     <section class="panel" data-testid="positions-panel" data-current={isCurrent(book)} aria-labelledby="panel-title">
       <Toolbar entries={entries} filter={filter} onFilter={setFilter} order={order} onOrder={setOrder} isStale={!isFresh(book)} onAdopt={() => setAdopting(true)} />
+      <SelectionBar selected={selected} onClose={() => setAsked(selected.map(({ id }) => id))} onClear={() => setTicked([])} />
       {book.seq === null ? (
         <p class="empty" role="status">Waiting for the positions…</p>
       ) : entries.length === 0 ? (
@@ -56,6 +77,7 @@ export function PositionsPanel({ desk, book, now, storage, ledger = LEDGER }: Pr
               key={entry.position.id}
               entry={entry}
               isExpanded={expanded.includes(entry.position.id)}
+              isSelected={selected.some(({ id }) => id === entry.position.id)}
               now={now}
               actions={actions}
               ledger={ledger}
@@ -67,86 +89,57 @@ export function PositionsPanel({ desk, book, now, storage, ledger = LEDGER }: Pr
           <Totals positions={shown.map((entry) => entry.position)} count={entries.length} />
         </table>
       )}
-      {askedFor !== undefined && asked !== null && (
-        <CloseModal
-          key={asked}
-          position={askedFor}
-          isClosing={isClosing(askedFor, book.pending.get(asked))}
-          onCancel={() => setAsked(null)}
-          onConfirm={() => {
-            setAsked(null);
-            desk.close(asked);
-          }}
-        />
-      )}
+      <AskedModal asked={asked} book={book} now={now} ledger={ledger} onConfirm={onConfirm} onCancel={end} />
       {isAdopting && <AdoptModal accounts={desk.labels} ledger={ledger} onEnd={() => setAdopting(false)} />}
     </section>
   );
 }
 
-function useActions(
-  desk: Props["desk"],
-  ask: (id: string) => void,
-  toggle: (id: string) => void,
-): RowActions {
+interface AskedProps {
+  readonly asked: readonly string[];
+  readonly book: Book;
+  readonly now: number;
+  readonly ledger: Ledger;
+  readonly onConfirm: (terms: CloseTerms) => void;
+  readonly onCancel: () => void;
+}
+
+function AskedModal({ asked, book, now, ledger, onConfirm, onCancel }: AskedProps) {
+  const positions = asked.flatMap((id) => book.positions.get(id) ?? []);
+  const [first] = positions;
+  if (first === undefined) return null;
+  const closing = positions.some((position) => isClosing(position, book.pending.get(position.id)));
+  const way = { isClosing: closing, onConfirm, onCancel };
+  if (asked.length > 1) return <CloseSetModal positions={positions} {...way} />;
+  return <CloseModal key={first.id} position={first} now={now} ledger={ledger} {...way} />;
+}
+
+type PanelActions = Omit<RowActions, "onDismiss">;
+
+function useActions(desk: Props["desk"], actions: PanelActions): RowActions {
   // Rows are skipped while their props stay the same, so the actions must not change with each frame.
-  const latest = useRef(toggle);
-  latest.current = toggle;
+  const latest = useRef(actions);
+  latest.current = actions;
   return useMemo(
     () => ({
-      onToggle: (id) => latest.current(id),
-      onClose: ask,
+      onToggle: (id) => latest.current.onToggle(id),
+      onClose: (id) => latest.current.onClose(id),
+      onSelect: (id) => latest.current.onSelect(id),
       onDismiss: (id) => desk.dispatch({ kind: "close-dismissed", id }),
     }),
-    [desk, ask],
+    [desk],
   );
 }
 
-interface ToolbarProps {
-  readonly entries: readonly Entry[];
-  readonly filter: string;
-  readonly onFilter: (filter: string) => void;
-  readonly order: SortOrder;
-  readonly onOrder: (order: SortOrder) => void;
-  readonly isStale: boolean;
-  readonly onAdopt: () => void;
+function together(book: Book, id: string): readonly string[] {
+  const asked = book.pending.get(id)?.together ?? [];
+  return asked.length > 1 ? asked : [id];
 }
 
-function Toolbar({ entries, filter, onFilter, order, onOrder, isStale, onAdopt }: ToolbarProps) {
-  const search = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== "/" || isTyping(event.target)) return;
-      event.preventDefault();
-      search.current?.focus();
-    };
-    document.addEventListener("keydown", onKey);
-    return () => document.removeEventListener("keydown", onKey);
-  }, []);
-  const altered = entries.filter((entry) => showsAltered(entry.position)).length;
-
-  return (
-    <div class="toolbar">
-      <h1 id="panel-title">
-        Positions <span class="count">{entries.length}</span>
-        {altered > 0 && <button class="count alarm" type="button" onClick={() => onFilter("altered")}>{altered} altered</button>}
-        {isStale && entries.length > 0 && <span class="badge unverified" role="status" data-testid="stale">stale numbers</span>}
-      </h1>
-      <input
-        ref={search}
-        class="search"
-        type="search"
-        placeholder="Filter by name, symbol, status…  /"
-        aria-label="Filter positions"
-        data-testid="filter"
-        value={filter}
-        onInput={(event) => onFilter(event.currentTarget.value)}
-        onKeyDown={(event) => event.key === "Escape" && onFilter("")}
-      />
-      <SortSelect order={order} onOrder={onOrder} />
-      <button class="button" type="button" data-testid="adopt" onClick={onAdopt}>Record a position…</button>
-    </div>
-  );
+/** The position, while it is there to be closed. */
+function standing(book: Book, id: string): readonly Position[] {
+  const position = book.positions.get(id);
+  return position === undefined || isClosing(position, book.pending.get(id)) ? [] : [position];
 }
 
 /** The page hears the daemon, and the daemon hears the market. */
@@ -166,8 +159,4 @@ function entriesOf(book: Book, labels: ReadonlyMap<string, string>): readonly En
 
 function toggled(expanded: readonly string[], id: string): readonly string[] {
   return expanded.includes(id) ? expanded.filter((other) => other !== id) : [...expanded, id];
-}
-
-function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.closest("input, textarea, select, dialog") !== null;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { frame } from "../../src/api/frames";
-import { change, position } from "../../src/api/wire";
+import { change, closeReport, position } from "../../src/api/wire";
 import { wirePosition } from "../builders";
 
 describe("messages of the daemon", () => {
@@ -47,6 +47,17 @@ describe("messages of the daemon", () => {
   it("refuse a position with a part missing", () => {
     const { name: _, ...rest } = wirePosition();
     expect(() => position(rest)).toThrow(/whole/);
+  });
+
+  it("tell of a close how much of each leg it is for", () => {
+    const asked = { close_id: "c1", position_id: "p1", state: "SETTLING", code: null, detail: null, legs: [] };
+    expect(closeReport(asked)).toMatchObject({ fraction: null, isOfSet: false, targets: [] });
+    const target = { component_id: "leg-1", open: "0.5", quantity: "0.25" };
+    expect(closeReport({ ...asked, fraction: "0.5", set_id: "s", targets: [target] })).toMatchObject({
+      fraction: "0.5",
+      isOfSet: true,
+      targets: [{ componentId: "leg-1", open: "0.5", quantity: "0.25" }],
+    });
   });
 
   it("come as frames of the stream", () => {

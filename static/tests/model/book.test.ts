@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { EMPTY_BOOK, isCurrent, reduce, type Book, type BookEvent } from "../../src/model/book";
 import { isClosing } from "../../src/model/standing";
 import type { Position } from "../../src/model/position";
-import { leg, position } from "../builders";
+import { closeReport, leg, position } from "../builders";
 
 const after = (...events: BookEvent[]): Book => events.reduce(reduce, EMPTY_BOOK);
 const snapshot = (seq: number, ...positions: Position[]): BookEvent => ({ kind: "snapshot", seq, positions });
@@ -16,7 +16,7 @@ const removal = (seq: number, id: string): BookEvent => ({
   seq,
   changes: [{ id, removed: true, fields: {} }],
 });
-const failed = { closeId: "c1", state: "FAILED", code: "residual", detail: null, legs: [] };
+const failed = closeReport();
 const closing = (book: Book, id = "p1") => {
   const found = book.positions.get(id);
   return found !== undefined && isClosing(found, book.pending.get(id));
@@ -142,7 +142,9 @@ describe("an optimistic close", () => {
   it("stays Closing while it is unknown whether the request was taken", () => {
     const book = after(snapshot(1, position()), asked, { kind: "close-unanswered", id: "p1", detail: "No answer." });
     expect(closing(book)).toBe(true);
-    expect(closing(reduce(book, { kind: "close-stalled", id: "p1", detail: "No answer." }))).toBe(false);
+    expect(closing(reduce(book, { kind: "close-stalled", id: "p1", detail: "No answer.", together: ["p1", "p2"] }))).toBe(false);
+    // Asked again, it must be the same ones again.
+    expect(reduce(book, { kind: "close-stalled", id: "p1", detail: "", together: ["p1", "p2"] }).pending.get("p1")?.together).toEqual(["p1", "p2"]);
   });
 
   it("survives until the first snapshot after a reload, and ends there if the position is gone", () => {

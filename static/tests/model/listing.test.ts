@@ -5,7 +5,7 @@ import { legCurrency, openQuantity, type Position } from "../../src/model/positi
 import { showsAltered, standingOf, worstLeg } from "../../src/model/standing";
 import { totals } from "../../src/model/totals";
 import { failureWords } from "../../src/model/words";
-import { leg, NOW, position } from "../builders";
+import { NOW, closeReport, leg, position } from "../builders";
 
 const entry = (over: Partial<Position>): Entry => ({ position: position(over), pending: undefined, accountLabel: "Main" });
 const ids = (entries: readonly Entry[]) => entries.map((each) => each.position.id);
@@ -94,7 +94,7 @@ describe("the standing", () => {
   });
 
   it("says why a close failed, in the daemon's words before its own", () => {
-    const close = { closeId: "c", state: "FAILED", code: "expired", detail: null, legs: [] };
+    const close = closeReport({ code: "expired" });
     expect(failureWords({ ...close, detail: "0.2 BTC are left." })).toBe("0.2 BTC are left.");
     expect(failureWords(close)).toContain("too old");
     expect(failureWords({ ...close, code: "some-new-code" })).toBe("some new code");

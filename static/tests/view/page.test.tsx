@@ -3,6 +3,7 @@ import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/pr
 import { afterEach, describe, expect, it } from "vitest";
 import { Desk, type DeskEdges } from "../../src/api/desk";
 import { Problem } from "../../src/api/problem";
+import { WHOLE } from "../../src/model/closePlan";
 import type { Source } from "../../src/api/stream";
 import { FeedStrip } from "../../src/view/FeedStrip";
 import { SignIn } from "../../src/view/SignIn";
@@ -74,7 +75,7 @@ describe("the desk", () => {
         listeners.push(own);
         return { readyState: 1, addEventListener: (kind, listener) => void own.set(kind, listener), close: () => undefined };
       },
-      post: () => Promise.resolve("c1"),
+      post: (ids) => Promise.resolve(new Map(ids.map((id) => [id, "c1"]))),
       labels: () => Promise.resolve(new Map()),
       beforePaint: (task) => void paints.push(task),
     };
@@ -117,7 +118,7 @@ describe("the desk", () => {
     say("snapshot", { seq: 1, positions: [wirePosition()] });
     const drawn: (string | undefined)[] = [];
     made.watch(() => drawn.push(made.book.pending.get("p1")?.phase));
-    made.close("p1");
+    made.close(["p1"], WHOLE);
     expect(drawn).toEqual(["asking"]);
     expect(made.book.pending.get("p1")?.phase).toBe("asking");
     await waitFor(() => expect(made.book.pending.get("p1")).toMatchObject({ phase: "accepted", closeId: "c1" }));

@@ -5,7 +5,7 @@ import type { Storage } from "../../src/api/storage";
 import { EMPTY_BOOK, reduce, type Book, type BookEvent } from "../../src/model/book";
 import type { Position } from "../../src/model/position";
 import { PositionsPanel } from "../../src/view/PositionsPanel";
-import { deviation, leg, memoryStorage, NOW, position, quietLedger } from "../builders";
+import { closeReport, deviation, leg, memoryStorage, NOW, position, quietLedger } from "../builders";
 
 const feed = { public: "live", private: "live", lastSweepAt: null, tradingPaused: false };
 
@@ -15,16 +15,15 @@ function bookOf(positions: readonly Position[], ...events: BookEvent[]): Book {
 }
 
 function panel(book: Book, storage: Storage = memoryStorage()) {
-  const closed: string[] = [];
   const events: BookEvent[] = [];
   const desk = {
     labels: new Map<string, string>(),
-    close: (id: string) => void closed.push(id),
+    close: () => undefined,
     dispatch: (event: BookEvent) => void events.push(event),
   };
   const draw = (next: Book) => <PositionsPanel desk={desk} book={next} now={NOW} storage={storage} ledger={quietLedger()} />;
   const view = render(draw(book));
-  return { closed, events, redraw: (next: Book) => view.rerender(draw(next)), leave: view.unmount };
+  return { events, redraw: (next: Book) => view.rerender(draw(next)), leave: view.unmount };
 }
 
 const row = (id = "p1") => {
@@ -97,7 +96,7 @@ describe("a row", () => {
   it("names each reason of a failed close once", () => {
     const why = "BTCUSDT: Bybit holds +0.7 where +0.9 is recorded";
     const legs = [{ componentId: leg().id, outcome: "rejected", filled: "0", detail: why }];
-    const lastClose = { closeId: "c", state: "FAILED", code: "shortfall-unattributed", detail: why, legs };
+    const lastClose = closeReport({ code: "shortfall-unattributed", detail: why, legs });
     panel(bookOf([position({ lastClose })]));
     fireEvent.click(within(row()).getByRole("button", { expanded: false }));
     const told = screen.getByTestId("last-close").textContent ?? "";
@@ -112,7 +111,7 @@ describe("a row", () => {
   });
 
   it("tells why the last close failed, and a refusal until it is dismissed", () => {
-    const lastClose = { closeId: "c", state: "FAILED", code: "residual", detail: "0.2 BTC are left.", legs: [] };
+    const lastClose = closeReport({ detail: "0.2 BTC are left." });
     const { events, redraw } = panel(bookOf([position({ lastClose })]));
     expect(screen.getByTestId("close-failure").textContent).toBe("Close failed: 0.2 BTC are left.");
     redraw(bookOf([position()], { kind: "close-refused", id: "p1", detail: "Netted." }));
@@ -131,85 +130,6 @@ describe("a row", () => {
     first.leave();
     panel(book, storage);
     expect(screen.getByTestId("leg-row")).not.toBeNull();
-  });
-});
-
-describe("closing", () => {
-  const shorts = position({
-    legs: [leg({ side: "Sell", symbol: "ETHUSDT", quantity: "8" }), leg({ id: "leg-2", quantity: "0.5" })],
-  });
-  const open = () => fireEvent.click(within(row()).getByTestId("close-button"));
-
-  it("asks first, naming each order with its reverse side, and sends nothing by itself", () => {
-    const { closed } = panel(bookOf([shorts]));
-    open();
-    const modal = screen.getByTestId("close-modal");
-    expect(modal.getAttribute("role")).toBe("dialog");
-    expect(modal.getAttribute("aria-modal")).toBe("true");
-    const orders = within(modal).getAllByTestId("close-order").map((line) => line.textContent);
-    expect(orders).toEqual(["Buy8ETHUSDTreduce-only market", "Sell0.5BTCUSDTreduce-only market"]);
-    expect(closed).toEqual([]);
-  });
-
-  it("focuses the way back, so that a stray Enter closes nothing", () => {
-    panel(bookOf([shorts]));
-    open();
-    expect(document.activeElement).toBe(screen.getByTestId("cancel-close"));
-  });
-
-  it("keeps Tab inside", () => {
-    panel(bookOf([shorts]));
-    open();
-    const [cancel, confirm] = [screen.getByTestId("cancel-close"), screen.getByTestId("confirm-close")];
-    confirm.focus();
-    fireEvent.keyDown(confirm, { key: "Tab" });
-    expect(document.activeElement).toBe(cancel);
-    fireEvent.keyDown(cancel, { key: "Tab", shiftKey: true });
-    expect(document.activeElement).toBe(confirm);
-  });
-
-  it("is given up by Escape and by the button, and the focus returns", () => {
-    const { closed } = panel(bookOf([shorts]));
-    const button = within(row()).getByTestId("close-button");
-    button.focus();
-    open();
-    fireEvent.keyDown(screen.getByTestId("close-modal"), { key: "Escape" });
-    expect(screen.queryByTestId("close-modal")).toBeNull();
-    expect(document.activeElement).toBe(button);
-    open();
-    fireEvent.click(screen.getByTestId("cancel-close"));
-    expect(screen.queryByTestId("close-modal")).toBeNull();
-    expect(closed).toEqual([]);
-  });
-
-  it("goes out once on confirmation", () => {
-    const { closed, redraw } = panel(bookOf([shorts]));
-    open();
-    fireEvent.click(screen.getByTestId("confirm-close"));
-    expect(closed).toEqual(["p1"]);
-    expect(screen.queryByTestId("close-modal")).toBeNull();
-    redraw(bookOf([shorts], { kind: "close-asked", id: "p1" }));
-    const button = within(row()).getByTestId<HTMLButtonElement>("close-button");
-    expect(button.disabled).toBe(true);
-    expect(row().dataset["status"]).toBe("CLOSING");
-    expect(row().textContent).toContain("Closing…");
-  });
-
-  it("cannot be confirmed when somebody else was faster", () => {
-    const { redraw } = panel(bookOf([shorts]));
-    open();
-    redraw(bookOf([{ ...shorts, status: "CLOSING" }]));
-    expect(screen.getByTestId<HTMLButtonElement>("confirm-close").disabled).toBe(true);
-    redraw(bookOf([]));
-    expect(screen.queryByTestId("close-modal")).toBeNull();
-  });
-
-  it("names no reduce-only order for spot, and none for a leg that is closed already", () => {
-    panel(bookOf([position({ legs: [leg({ category: "spot" }), leg({ id: "l2", closedQuantity: "0.5" })] })]));
-    open();
-    const orders = screen.getAllByTestId("close-order").map((line) => line.textContent);
-    expect(orders[0]).toContain("spot market");
-    expect(orders[1]).toContain("closed already");
   });
 });
 

@@ -9,7 +9,7 @@ import pytest
 from positiond.daemon.domain.errors import ExchangeUnreachable, InvalidInput
 from positiond.daemon.domain.model import PositionStatus
 from positiond.daemon.domain.people import Scope
-from positiond.http import render
+from positiond.http import render, reports
 
 from ...unit.http.stubs import ALICE, BOB, NOW, account_of, close_request, position_view
 from .conftest import Site
@@ -67,7 +67,7 @@ async def test_one_position_is_what_the_list_shows_of_it_with_its_past(site: Sit
     past = {name: body.pop(name) for name in ("deviations", "close_requests", "events")}
     assert body | {"deviations": []} == render.position(PAIR)
     assert [row["resolution"] for row in past["deviations"]] == ["accept"]
-    assert past["close_requests"] == [render.close_report(close_request())]
+    assert past["close_requests"] == [reports.close_report(close_request())]
     assert past["events"] == [
         {
             "id": 9,

@@ -15,11 +15,19 @@ from positiond.daemon.domain.model import (
     BucketKey,
     Category,
     CloseId,
+    Position,
     PositionId,
     PositionStatus,
     Side,
 )
-from positiond.daemon.domain.orders import LegOutcome, LegResult, OrderState, RequestState
+from positiond.daemon.domain.orders import (
+    AcceptedClose,
+    CloseTerms,
+    LegOutcome,
+    LegResult,
+    OrderState,
+    RequestState,
+)
 from positiond.store.store import Store
 
 from tests.builders_store import (
@@ -28,12 +36,14 @@ from tests.builders_store import (
     accept,
     add_account,
     add_position,
+    end,
     flat,
     leg,
     order_of,
     rebased,
     sent_order,
     to_preflight,
+    write_ahead,
 )
 
 
@@ -88,7 +98,7 @@ async def test_a_key_gives_its_first_answer_again_even_after_the_close(
 ) -> None:
     position = await add_position(store, await add_account(store))
     first = await accept(store, position, key="k")
-    await _end(store, first.close_id, RequestState.DONE)
+    await end(store, first.close_id, new=RequestState.DONE)
     again = await accept(store, position, key="k")
     assert (again.close_id, again.is_new) == (first.close_id, False)
     with pytest.raises(Conflict) as refused:
@@ -116,6 +126,33 @@ async def test_one_key_for_two_positions_at_once_is_given_to_one(store: Store) -
     assert len(await store.closes.open_requests()) == 1
 
 
+async def test_a_refusal_stops_new_requests_alone(store: Store) -> None:
+    account = await add_account(store)
+    first, second = await add_position(store, account), await add_position(store, account)
+    opened = await accept(store, first, key="k")
+    refusal = Conflict("plan-changed", "the plan is too old")
+
+    async def ask(position: Position, key: str | None) -> AcceptedClose:
+        return await store.closes.accept(
+            account.user_id,
+            position.id,
+            terms=CloseTerms(),
+            idempotency_key=key,
+            fingerprint="close",
+            expires_at=NOW + timedelta(minutes=15),
+            now=NOW,
+            refusal=refusal,
+        )
+
+    for key in ("k", None):
+        answer = await ask(first, key)
+        assert (answer.close_id, answer.is_new) == (opened.close_id, False)
+    with pytest.raises(Conflict) as refused:
+        await ask(second, "l")
+    assert refused.value.code == "plan-changed"
+    assert len(await store.closes.open_requests()) == 1
+
+
 async def test_a_key_is_free_again_after_a_day(store: Store) -> None:
     account = await add_account(store)
     first, second = await add_position(store, account), await add_position(store, account)
@@ -123,6 +160,7 @@ async def test_a_key_is_free_again_after_a_day(store: Store) -> None:
     answer = await store.closes.accept(
         account.user_id,
         second.id,
+        terms=CloseTerms(),
         idempotency_key="k",
         fingerprint="f",
         expires_at=NOW + timedelta(days=2),
@@ -133,12 +171,12 @@ async def test_a_key_is_free_again_after_a_day(store: Store) -> None:
 
 async def test_a_request_moves_only_from_the_state_it_is_in(store: Store, epoch: int) -> None:
     accepted = await accept(store, await add_position(store, await add_account(store)))
-    await store.closes.move_request(
-        accepted.close_id, RequestState.ACCEPTED, RequestState.WAITING, "behind another close"
+    await store.closes.move_requests(
+        [accepted.close_id], RequestState.ACCEPTED, RequestState.WAITING, "behind another close"
     )
     with pytest.raises(Conflict) as refused:
-        await store.closes.move_request(
-            accepted.close_id, RequestState.ACCEPTED, RequestState.WAITING
+        await store.closes.move_requests(
+            [accepted.close_id], RequestState.ACCEPTED, RequestState.WAITING
         )
     assert refused.value.code == "lost-update"
     request = await store.closes.request(accepted.close_id)
@@ -152,11 +190,11 @@ async def test_orders_are_written_ahead_together_with_the_state(store: Store, ep
     accepted = await accept(store, position)
     orders = [order_of(accepted.close_id, position, c) for c in position.components]
     with pytest.raises(Conflict):
-        await store.closes.write_ahead(accepted.close_id, RequestState.PREFLIGHT, orders)
-    assert await store.closes.orders(accepted.close_id) == []
+        await write_ahead(store, *orders)
+    assert await store.closes.orders([accepted.close_id]) == []
     await to_preflight(store, accepted.close_id)
-    await store.closes.write_ahead(accepted.close_id, RequestState.PREFLIGHT, orders)
-    assert await store.closes.orders(accepted.close_id) == orders
+    await write_ahead(store, *orders)
+    assert await store.closes.orders([accepted.close_id]) == orders
     request = await store.closes.request(accepted.close_id)
     assert request is not None
     assert request.state is RequestState.SENDING
@@ -172,7 +210,7 @@ async def test_what_is_known_of_an_order_is_saved_and_never_forgotten(
     await store.closes.save_order(
         replace(order, state=OrderState.UNKNOWN, signed_at=None, dies_at=None)
     )
-    (saved,) = await store.closes.orders(order.close_id)
+    (saved,) = await store.closes.orders([order.close_id])
     assert saved.state is OrderState.UNKNOWN
     assert (saved.order_id, saved.status, saved.signed_at) == ("x", "New", order.signed_at)
     with pytest.raises(NotFound):
@@ -184,10 +222,10 @@ async def test_a_close_with_an_unsettled_order_does_not_end(store: Store, epoch:
     for state in (OrderState.PLANNED, OrderState.SENT, OrderState.ACKED, OrderState.UNKNOWN):
         await store.closes.save_order(replace(order, state=state))
         with pytest.raises(Conflict) as refused:
-            await _end(store, order.close_id, RequestState.FAILED, RequestState.SENDING)
+            await end(store, order.close_id, new=RequestState.FAILED, old=RequestState.SENDING)
         assert refused.value.code == "orders-unsettled"
     await store.closes.save_order(replace(order, state=OrderState.ABSENT))
-    await _end(store, order.close_id, RequestState.FAILED, RequestState.SENDING)
+    await end(store, order.close_id, new=RequestState.FAILED, old=RequestState.SENDING)
 
 
 async def test_a_finished_close_ends_its_position_and_books_the_dust(
@@ -199,15 +237,8 @@ async def test_a_finished_close_ends_its_position_and_books_the_dust(
     bucket = BucketKey(account.id, Category.LINEAR, "BTCUSDT", 0)
     component = position.components[0]
     dust = LegResult(component.id, LegOutcome.DUST, Decimal("0.9"), Decimal(110), "below minimum")
-    await store.closes.finish(
-        accepted.close_id,
-        RequestState.ACCEPTED,
-        RequestState.DONE,
-        code=None,
-        detail=None,
-        legs=[dust],
-        dust={bucket: Decimal("0.1")},
-        now=NOW + MINUTE,
+    await end(
+        store, accepted.close_id, legs=[dust], dust={bucket: Decimal("0.1")}, now=NOW + MINUTE
     )
     request = await store.closes.request(accepted.close_id)
     assert request is not None
@@ -228,7 +259,7 @@ async def test_a_failed_close_leaves_the_position_active_and_can_be_tried_again(
 ) -> None:
     position = await add_position(store, await add_account(store))
     first = await accept(store, position)
-    await _end(store, first.close_id, RequestState.FAILED, code="residual")
+    await end(store, first.close_id, new=RequestState.FAILED, code="residual")
     reloaded = await store.positions.load(position.id)
     assert reloaded is not None
     assert reloaded.status is PositionStatus.ACTIVE
@@ -243,9 +274,9 @@ async def test_a_failed_close_leaves_the_position_active_and_can_be_tried_again(
 
 async def test_a_close_ends_once(store: Store, epoch: int) -> None:
     accepted = await accept(store, await add_position(store, await add_account(store)))
-    await _end(store, accepted.close_id, RequestState.CANCELLED)
+    await end(store, accepted.close_id, new=RequestState.CANCELLED)
     with pytest.raises(Conflict):
-        await _end(store, accepted.close_id, RequestState.DONE)
+        await end(store, accepted.close_id, new=RequestState.DONE)
 
 
 async def test_only_a_close_that_sent_nothing_can_be_cancelled(store: Store, epoch: int) -> None:
@@ -292,14 +323,14 @@ async def test_cancelling_and_writing_ahead_at_once_lets_one_win(store: Store, e
         order = order_of(accepted.close_id, position, position.components[0])
         outcomes = await asyncio.gather(
             store.closes.cancel(account.user_id, accepted.close_id, NOW),
-            store.closes.write_ahead(accepted.close_id, RequestState.PREFLIGHT, [order]),
+            write_ahead(store, order),
             return_exceptions=True,
         )
         assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 1
         request = await store.closes.request(accepted.close_id)
         assert request is not None
         is_cancelled = request.state is RequestState.CANCELLED
-        assert (await store.closes.orders(accepted.close_id) == []) is is_cancelled
+        assert (await store.closes.orders([accepted.close_id]) == []) is is_cancelled
 
 
 async def test_without_leadership_nothing_of_a_close_is_written(store: Store) -> None:
@@ -307,10 +338,14 @@ async def test_without_leadership_nothing_of_a_close_is_written(store: Store) ->
     accepted = await accept(store, position)
     order = order_of(accepted.close_id, position, position.components[0])
     writes = (
-        store.closes.write_ahead(accepted.close_id, RequestState.ACCEPTED, [order]),
-        store.closes.move_request(accepted.close_id, RequestState.ACCEPTED, RequestState.WAITING),
+        write_ahead(store, order),
+        store.closes.move_requests(
+            [accepted.close_id], RequestState.ACCEPTED, RequestState.WAITING
+        ),
         store.closes.save_order(order),
-        _end(store, accepted.close_id, RequestState.FAILED),
+        store.closes.extend([accepted.close_id], NOW + timedelta(days=1)),
+        store.closes.book_nettings([]),
+        end(store, accepted.close_id, new=RequestState.FAILED),
     )
     for write in writes:
         with pytest.raises(Conflict) as refused:
@@ -324,16 +359,7 @@ async def test_the_journal_tells_of_a_close_from_acceptance_to_end(
     account = await add_account(store)
     position = await add_position(store, account)
     accepted = await accept(store, position)
-    await store.closes.finish(
-        accepted.close_id,
-        RequestState.ACCEPTED,
-        RequestState.DONE,
-        code=None,
-        detail=None,
-        legs=[flat(position.components[0])],
-        dust={},
-        now=NOW,
-    )
+    await end(store, accepted.close_id, legs=[flat(position.components[0])])
     events = await store.evidence.events_of(position.id, 10)
     assert [event.kind for event in events] == [
         "close-done",
@@ -350,13 +376,3 @@ async def test_the_journal_tells_of_a_close_from_acceptance_to_end(
             "detail": "flat",
         }
     ]
-
-
-async def _end(
-    store: Store,
-    close_id: CloseId,
-    new: RequestState,
-    old: RequestState = RequestState.ACCEPTED,
-    code: str | None = None,
-) -> None:
-    await store.closes.finish(close_id, old, new, code=code, detail=None, legs=[], dust={}, now=NOW)

@@ -27,6 +27,7 @@ from tests.builders_store import (
     accept,
     add_account,
     add_position,
+    end,
     fill_of,
     leg,
     sent_order,
@@ -277,13 +278,4 @@ async def _close(
     new: RequestState = RequestState.DONE,
     at: datetime = NOW + MINUTE,
 ) -> None:
-    await store.closes.finish(
-        close_id,
-        old,
-        new,
-        code=None,
-        detail=None,
-        legs=[],
-        dust={},
-        now=at,
-    )
+    await end(store, close_id, old=old, new=new, now=at)

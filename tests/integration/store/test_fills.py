@@ -14,7 +14,7 @@ from positiond.daemon.domain.model import Booked, PositionStatus, Side
 from positiond.daemon.domain.orders import CloseOrder, OrderState, RequestState
 from positiond.store.store import Store
 
-from tests.builders_store import NOW, add_account, add_position, fill_of, leg, sent_order
+from tests.builders_store import add_account, add_position, end, fill_of, leg, sent_order
 
 
 async def test_a_fill_raises_the_order_the_component_and_the_ledger(
@@ -113,13 +113,4 @@ async def test_a_fill_that_comes_after_the_end_is_still_booked(store: Store, epo
 
 async def _settle(store: Store, order: CloseOrder) -> None:
     await store.closes.save_order(replace(order, state=OrderState.TERMINAL))
-    await store.closes.finish(
-        order.close_id,
-        RequestState.SENDING,
-        RequestState.DONE,
-        code=None,
-        detail=None,
-        legs=[],
-        dust={},
-        now=NOW,
-    )
+    await end(store, order.close_id, old=RequestState.SENDING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import asyncpg
@@ -18,17 +18,21 @@ from positiond.daemon.domain.model import (
     Position,
     Side,
 )
-from positiond.daemon.domain.orders import OrderState, RequestState
+from positiond.daemon.domain.orders import CloseTerms, Netting, OrderState, RequestState
 from positiond.daemon.domain.resolving import Change, Resolution, ResolveAction
 from positiond.store.store import Store
 
 from tests.builders_store import (
     MINUTE,
     NOW,
+    accept_set,
     add_account,
     add_position,
+    bucket_of,
+    end,
     fill_of,
     leg,
+    net_order,
     sent_order,
 )
 
@@ -108,16 +112,7 @@ async def test_a_claim_is_what_was_open_at_the_time(store: Store, epoch: int) ->
     assert await opens_at(store, account, start + 9 * MINUTE) == [3, Decimal("-0.5")]
     assert await opens_at(store, account, start + 10 * MINUTE) == [2, Decimal("-0.5")]
     await store.closes.save_order(replace(order, state=OrderState.TERMINAL))
-    await store.closes.finish(
-        order.close_id,
-        RequestState.SENDING,
-        RequestState.DONE,
-        code=None,
-        detail=None,
-        legs=[],
-        dust={},
-        now=start + 20 * MINUTE,
-    )
+    await end(store, order.close_id, old=RequestState.SENDING, now=start + 20 * MINUTE)
     assert await opens_at(store, account, start + 19 * MINUTE) == [2, Decimal("-0.5")]
     assert await opens_at(store, account, start + 20 * MINUTE) == [Decimal("-0.5")]
 
@@ -170,3 +165,44 @@ async def test_the_ledger_adds_up_to_the_sums(store: Store, postgres_url: str) -
     await connection.close()
     assert len(rows) == 5
     assert all(row["ledger"] == row["sum"] for row in rows)
+
+
+async def test_a_claim_knows_what_a_shared_order_a_netting_and_dust_took_and_when(
+    store: Store, epoch: int
+) -> None:
+    account = await add_account(store)
+    long = await add_position(store, account, leg("BTCUSDT", quantity="5"))
+    short = await add_position(store, account, leg("BTCUSDT", Side.SELL, "2"))
+    start = short.opened_at
+    order = await net_order(store, [long], [short])
+    fills = [
+        replace(fill_of(order, str(n), "1.5"), executed_at=start + n * 10 * MINUTE) for n in (1, 2)
+    ]
+    # The later one is reported first.
+    for fill in fills[::-1]:
+        await store.closes.add_fills(order, [fill])
+    assert await opens_at(store, account, start) == [5, -2]
+    half = [Decimal("2.5"), Decimal(-1)]
+    assert await opens_at(store, account, start + 10 * MINUTE) == half
+    assert await opens_at(store, account, start + 20 * MINUTE) == []
+
+
+async def test_what_was_netted_or_left_as_dust_was_open_before(store: Store, epoch: int) -> None:
+    account = await add_account(store)
+    long = await add_position(store, account, leg("BTCUSDT", quantity="2"))
+    short = await add_position(store, account, leg("BTCUSDT", Side.SELL, "2"))
+    before = short.opened_at
+    terms = CloseTerms(fraction=Decimal("0.5"))
+    ids = [close.close_id for close in (await accept_set(store, long, short, terms=terms)).closes]
+    nettings = [
+        Netting(close_id, position.components[0].id, Decimal(1), Decimal(110), "USDT")
+        for close_id, position in zip(ids, (long, short), strict=True)
+    ]
+    await store.closes.book_nettings(nettings)
+    later = datetime.now(UTC)
+    assert await opens_at(store, account, before) == [2, -2]
+    assert await opens_at(store, account, later) == [1, -1]
+    at = later + MINUTE
+    await end(store, *ids, dust={bucket_of(long): Decimal("0.25")}, now=at)
+    assert await opens_at(store, account, later) == [1, -1]
+    assert await opens_at(store, account, at) == [Decimal("0.75"), -1]

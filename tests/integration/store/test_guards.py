@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
+from positiond.daemon.domain.errors import InvalidInput
 from positiond.daemon.domain.model import (
     Account,
     BucketKey,
     Category,
     DeviationKind,
     PositionStatus,
+    Side,
 )
 from positiond.daemon.domain.orders import OrderState, RequestState
 from positiond.daemon.domain.records import DeviationRecord
@@ -22,12 +25,14 @@ from positiond.store.store import Store
 from tests.builders_store import (
     NOW,
     accept,
+    accept_set,
     add_account,
     add_position,
     fill_of,
     leg,
     sent_order,
     spot,
+    store_order_id,
 )
 
 
@@ -196,12 +201,18 @@ async def test_the_ledgers_are_append_only(
     for statement in (
         "UPDATE executions SET price = 1",
         "DELETE FROM executions",
-        "TRUNCATE executions",
+        "TRUNCATE executions CASCADE",
         "UPDATE events SET kind = 'other'",
         "DELETE FROM events",
         "TRUNCATE events",
         "DELETE FROM funding",
         "UPDATE funding SET amount = 1",
+        "UPDATE leg_fills SET quantity = 9",
+        "DELETE FROM leg_fills",
+        "UPDATE close_order_parts SET quantity = 9",
+        "DELETE FROM close_order_parts",
+        "UPDATE close_nettings SET quantity = 9",
+        "DELETE FROM close_nettings",
         "DELETE FROM close_orders",
         "DELETE FROM close_requests",
     ):
@@ -213,7 +224,16 @@ async def test_an_order_s_terms_are_frozen(
 ) -> None:
     order = await sent_order(store, await add_position(store, account))
     await store.closes.add_fills(order, [fill_of(order, "a", "0.5")])
-    for change in ("quantity = 2", "side = 'Buy'", "link_id = 'x'", "symbol = 'X'", "filled = 0"):
+    for change in (
+        "quantity = 2",
+        "side = 'Buy'",
+        "link_id = 'x'",
+        "symbol = 'X'",
+        "filled = 0",
+        "instrument_symbol = symbol",
+        "slippage = 1",
+        "step = 1",
+    ):
         await refused(sql, f"UPDATE close_orders SET {change}")
 
 
@@ -229,6 +249,98 @@ async def test_a_second_open_close_of_a_position_is_impossible(
         position.id,
         account.user_id,
     )
+
+
+async def test_what_was_asked_for_with_a_close_is_frozen(
+    store: Store, sql: Any, account: Account
+) -> None:
+    await accept(store, await add_position(store, account))
+    for change in (
+        "set_id = gen_random_uuid()",
+        "fraction = 0.5",
+        "slippage = 1",
+        "cancel_resting = true",
+        "expected_plan = 'x'",
+    ):
+        await refused(sql, f"UPDATE close_requests SET {change}")
+    for change in ("target = 0.5", "open_at_acceptance = 2"):
+        await refused(sql, f"UPDATE close_legs SET {change}")
+
+
+async def test_a_set_of_two_accounts_is_impossible(
+    store: Store, sql: Any, account: Account
+) -> None:
+    accepted = await accept_set(store, await add_position(store, account))
+    other = await add_position(store, await add_account(store, "bob"))
+    await refused(
+        sql,
+        "INSERT INTO close_requests"
+        " (position_id, requested_by, state, created_at, expires_at, set_id)"
+        " VALUES ($1, $2, 'ACCEPTED', now(), now(), $3)",
+        other.id,
+        other.user_id,
+        accepted.set_id,
+    )
+
+
+async def test_a_leg_s_target_is_never_more_than_it_has(
+    store: Store, sql: Any, account: Account
+) -> None:
+    position = await add_position(store, account)
+    second = await add_position(store, account, leg("ETHUSDT"))
+    accepted = await accept(store, position)
+    await refused(
+        sql,
+        "INSERT INTO close_legs (close_id, component_id, open_at_acceptance, target)"
+        " VALUES ($1, $2, 1, 1.1)",
+        accepted.close_id,
+        second.components[0].id,
+    )
+
+
+async def test_a_spot_order_can_only_sell(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    order = await sent_order(store, await add_position(store, account, spot("BTCUSDT")))
+    assert order.side is Side.SELL
+    bought = replace(order, id=store_order_id(), link_id="bought", side=Side.BUY)
+    with pytest.raises(InvalidInput):
+        await store.closes.write_ahead(
+            [order.close_id], RequestState.SENDING, RequestState.SENDING, [bought]
+        )
+
+
+async def test_an_order_of_a_derivative_names_no_other_instrument(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    order = await sent_order(store, await add_position(store, account))
+    other = replace(order, id=store_order_id(), link_id="other", symbol="ETHUSDT")
+    with pytest.raises(InvalidInput):
+        await store.closes.write_ahead(
+            [order.close_id], RequestState.SENDING, RequestState.SENDING, [other]
+        )
+
+
+async def test_an_ended_close_gets_no_further_order(
+    store: Store, sql: Any, account: Account, epoch: int
+) -> None:
+    position = await add_position(store, account)
+    first = await accept(store, position)
+    await store.closes.cancel(account.user_id, first.close_id, NOW)
+    order = await sent_order(store, position)
+    await refused(
+        sql,
+        "WITH late AS ("
+        " INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol,"
+        "  position_idx, attempt, link_id, side, quantity, state, leader_epoch, created_at)"
+        " SELECT gen_random_uuid(), $1, component_id, account_id, category, symbol,"
+        "  position_idx, attempt, 'late', side, quantity, 'PLANNED', leader_epoch, created_at"
+        " FROM close_orders RETURNING *)"
+        "INSERT INTO close_order_parts"
+        " SELECT id, component_id, $1, 1, quantity, false FROM late",
+        first.close_id,
+    )
+    assert order.close_id != first.close_id
 
 
 async def test_an_ended_close_is_immutable(
@@ -251,4 +363,4 @@ async def test_a_state_unknown_to_the_domain_is_unknown_to_the_schema(
     for request_state in RequestState:
         if request_state.is_open:
             await sql.execute("UPDATE close_requests SET state = $1", request_state)
-    assert (await store.closes.orders(order.close_id))[0].state is list(OrderState)[-1]
+    assert (await store.closes.orders([order.close_id]))[0].state is list(OrderState)[-1]

@@ -8,11 +8,10 @@ from typing import Any
 import asyncpg
 import pytest
 from positiond.daemon.domain.errors import Conflict, StoreUnavailable
-from positiond.daemon.domain.orders import RequestState
 from positiond.store.sealing import SealKey
 from positiond.store.store import Store, open_store
 
-from tests.builders_store import accept, add_account, add_position, order_of
+from tests.builders_store import accept, add_account, add_position, order_of, write_ahead
 
 
 async def test_a_second_daemon_waits_and_takes_over_with_a_later_epoch(
@@ -51,9 +50,7 @@ async def test_a_leader_that_loses_its_connection_is_stopped_and_fenced(
                 reached.append("the body was cancelled")
                 await cutting
                 with pytest.raises(Conflict) as refused:
-                    await store.closes.write_ahead(
-                        accepted.close_id, RequestState.ACCEPTED, [order]
-                    )
+                    await write_ahead(store, order)
                 assert refused.value.code == "not-leader"
     assert lost.value.code == "leadership-lost"
     assert reached
@@ -73,7 +70,7 @@ async def test_a_leader_that_was_replaced_unawares_is_fenced_and_stopped(
         async with store.leadership.held():
             await connection.execute("UPDATE leadership SET epoch = epoch + 1")
             with pytest.raises(Conflict) as refused:
-                await store.closes.write_ahead(accepted.close_id, RequestState.ACCEPTED, [order])
+                await write_ahead(store, order)
             assert refused.value.code == "not-leader"
             async with asyncio.timeout(10):
                 await asyncio.Event().wait()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import asyncpg
 import pytest
+from positiond.daemon.domain.buckets import SymbolKey
 from positiond.daemon.domain.deviations import Cause, CauseKind
-from positiond.daemon.domain.errors import SchemaMismatch
-from positiond.daemon.domain.model import Booked
+from positiond.daemon.domain.errors import Conflict, SchemaMismatch
+from positiond.daemon.domain.model import Booked, Category, PositionStatus
+from positiond.daemon.domain.orders import CloseTerms, OrderState, RequestState
 from positiond.store.migrate import check_schema, migrate, migrations
 from positiond.store.sealing import SealKey
 from positiond.store.sql import SQL
 from positiond.store.store import open_store
+
+from tests.builders_store import end, fill_of
 
 
 async def test_a_second_migration_applies_nothing(postgres_url: str) -> None:
@@ -73,6 +79,9 @@ JOIN (VALUES
 INSERT INTO close_requests (position_id, requested_by, state, created_at, expires_at)
 SELECT p.id, u.id, 'SETTLING', now(), now()
 FROM synthetic_positions p, users u WHERE p.name IN ('two coins', 'beyond');
+INSERT INTO close_legs (close_id, component_id, open_at_acceptance)
+SELECT r.id, c.id, c.expected_quantity
+FROM position_components c JOIN close_requests r ON r.position_id = c.position_id;
 INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol, position_idx,
     attempt, link_id, side, quantity, state, leader_epoch, created_at)
 SELECT gen_random_uuid(), r.id, c.id, p.account_id, c.category, c.symbol, 0, 1,
@@ -136,6 +145,79 @@ async def test_the_data_of_the_first_version_is_carried_over(
     recorded = await connection.fetch("SELECT recorded_quantity FROM position_components")
     assert sorted(row["recorded_quantity"] for row in recorded) == [Decimal("0.5"), 1, 1, 2]
     await connection.close()
+
+
+SECOND_VERSION_DATA = (
+    FIRST_VERSION_DATA.partition("INSERT INTO synthetic_positions")[0]
+    + """
+INSERT INTO synthetic_positions (account_id, name) SELECT id, 'a pair' FROM accounts;
+INSERT INTO position_components
+    (position_id, category, symbol, side, expected_quantity, closed_quantity, entry_price)
+SELECT id, 'linear', v.symbol, 'Buy', 2, v.closed, 100
+FROM synthetic_positions, (VALUES ('BTCUSDT', 1.5), ('ETHUSDT', 0)) AS v (symbol, closed);
+INSERT INTO close_requests (position_id, requested_by, state, created_at, expires_at, ended_at)
+SELECT p.id, u.id, v.state, now(), now(), CASE v.state WHEN 'FAILED' THEN now() END
+FROM synthetic_positions p, users u, (VALUES ('FAILED'), ('SETTLING')) AS v (state);
+INSERT INTO close_legs (close_id, component_id, open_at_acceptance)
+SELECT r.id, c.id, 2 FROM close_requests r, position_components c;
+INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol, position_idx,
+    attempt, link_id, side, quantity, state, signed_at, dies_at, filled, leader_epoch, created_at)
+SELECT gen_random_uuid(), r.id, c.id, a.id, c.category, c.symbol, 0, 1, r.state, 'Sell', 2,
+    CASE r.state WHEN 'FAILED' THEN 'TERMINAL' ELSE 'ACKED' END, now(), now() + interval '5s',
+    CASE r.state WHEN 'FAILED' THEN 1.5 ELSE 0 END, 1, now()
+FROM position_components c, close_requests r, accounts a WHERE c.symbol = 'BTCUSDT';
+INSERT INTO executions (account_id, exec_id, close_order_id, category, symbol, order_id, link_id,
+    side, price, quantity, fee, fee_coin, exec_type, create_type, executed_at)
+SELECT o.account_id, 'a', o.id, o.category, o.symbol, 'o', o.link_id, o.side, 110, 1.5, 0.2,
+    'USDT', 'Trade', '', now()
+FROM close_orders o WHERE o.link_id = 'FAILED';
+UPDATE synthetic_positions SET status = 'CLOSING';
+"""
+)
+
+
+async def test_a_close_that_was_open_at_the_migration_goes_on(
+    postgres_url: str, seal_key: SealKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with monkeypatch.context() as patched:
+        patched.setattr("positiond.store.migrate.migrations", lambda: migrations()[:2])
+        await migrate(postgres_url)
+    await connection.execute(SECOND_VERSION_DATA)
+    await connection.close()
+    assert (await migrate(postgres_url))[0] == "0003_closing"
+    async with open_store(postgres_url, seal_key) as store, store.leadership.held():
+        (request,) = await store.closes.open_requests()
+        assert (request.terms, request.set_id) == (CloseTerms(), None)
+        assert request.targets == request.open_at_acceptance
+        (order,) = await store.closes.orders([request.id])
+        assert (order.state, order.parts, order.slippage, order.step) == (
+            OrderState.ACKED,
+            (),
+            None,
+            None,
+        )
+        (position,) = await store.positions.load_open()
+        component = position.components[0]
+        symbol = SymbolKey(position.account_id, Category.LINEAR, "BTCUSDT")
+        (claim,) = await store.evidence.funding_claims(symbol, datetime.now(UTC))
+        assert claim.signed_open == Decimal("0.5")
+        with pytest.raises(Conflict) as refused:
+            await end(store, request.id, old=RequestState.SETTLING)
+        assert refused.value.code == "orders-unsettled"
+        fill = replace(fill_of(order, "b", "0.5"), executed_at=datetime.now(UTC))
+        assert (await store.closes.add_fills(order, [fill])).filled == Decimal("0.5")
+        # One of the earlier close comes again, to whichever order: it was booked.
+        again = await store.closes.add_fills(order, [fill, fill_of(order, "a", "1.5")])
+        assert again.filled == Decimal("0.5")
+        await store.closes.save_order(replace(order, state=OrderState.TERMINAL))
+        await end(store, request.id, old=RequestState.SETTLING)
+        closed = await store.positions.load(position.id)
+        assert closed is not None
+        assert closed.status is PositionStatus.CLOSED
+        assert closed.components[0].id == component.id
+        assert closed.components[0].open == 0
 
 
 async def test_every_query_prepares_against_the_schema(postgres_url: str) -> None:

@@ -6,9 +6,11 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
+from positiond.daemon.domain.orders import RequestState
 from positiond.daemon.domain.records import PnlWrite, VerdictWrite
 from positiond.store.sql import SQL
 from positiond.store.store import Store
@@ -98,6 +100,49 @@ async def test_a_position_s_past_is_found_without_reading_everybody_s(deviating:
         assert not large & _scanned_whole(nodes), name
 
 
+async def test_a_close_s_rows_are_found_without_reading_those_of_the_past(sql: Any) -> None:
+    await sql.execute(
+        "WITH r AS ("
+        " INSERT INTO close_requests (position_id, requested_by, state, created_at, expires_at,"
+        "  set_id, ended_at)"
+        " SELECT p.id, a.user_id, 'FAILED', now(), now(), gen_random_uuid(), now()"
+        " FROM generate_series(1, 250), synthetic_positions p"
+        " JOIN accounts a ON a.id = p.account_id"
+        " WHERE p.status <> 'CLOSED' RETURNING id, position_id"
+        ") INSERT INTO close_legs (close_id, component_id, open_at_acceptance, target)"
+        " SELECT r.id, c.id, 1, 1 FROM r JOIN position_components c USING (position_id)"
+    )
+    # As if they had ended after their orders.
+    await sql.execute("ALTER TABLE close_order_parts DISABLE TRIGGER close_order_parts_add_up")
+    await sql.execute(
+        "WITH o AS ("
+        " INSERT INTO close_orders (id, close_id, component_id, account_id, category, symbol,"
+        "  position_idx, attempt, link_id, side, quantity, state, leader_epoch, created_at)"
+        " SELECT gen_random_uuid(), l.close_id, l.component_id, a.id, 'linear', 'BTCUSDT', 0, 1,"
+        "  replace(l.close_id::text, '-', ''), 'Sell', 1, 'TERMINAL', 1, now()"
+        " FROM close_legs l, accounts a RETURNING *"
+        ") INSERT INTO close_order_parts SELECT id, component_id, close_id, 1, 1, false FROM o"
+    )
+    await sql.execute("ANALYZE")
+    one = await sql.fetchrow("SELECT id, set_id FROM close_requests LIMIT 1")
+    order = await sql.fetchval("SELECT id FROM close_orders LIMIT 1")
+    state = (RequestState.SENDING, RequestState.SETTLING, None)
+    for name, values in (
+        ("close_orders", ([one["id"]],)),
+        ("close_order", (order,)),
+        ("lock_positions_of_order", (order,)),
+        ("lock_positions_of_closes", ([one["id"]],)),
+        ("requests_of_set", (one["set_id"],)),
+        ("open_requests", ()),
+        ("move_requests", ([one["id"]], *state)),
+        ("cancel_requests", ([one["id"]], NOW)),
+        ("nettings", ([one["id"]],)),
+    ):
+        nodes = await _plan(sql, name, *values)
+        large = {"close_requests", "close_legs", "close_orders", "close_order_parts"}
+        assert not large & _scanned_whole(nodes), name
+
+
 async def test_one_statement_writes_the_history_of_five_thousand_positions(sql: Any) -> None:
     ids = [row["id"] for row in await sql.fetch("SELECT id FROM synthetic_positions LIMIT 5000")]
     columns = (ids, [NOW] * 5000, [Decimal(1)] * 5000, [None] * 5000, ["USDT"] * 5000)
@@ -149,8 +194,7 @@ async def test_rows_are_locked_in_the_order_of_their_ids_before_they_are_written
 
 
 async def test_a_fill_finds_its_order_component_and_position_by_their_ids(sql: Any) -> None:
-    component = await sql.fetchval("SELECT id FROM position_components LIMIT 1")
-    nodes = await _plan(sql, "lock_position_of_component", component)
+    nodes = await _plan(sql, "lock_positions_of_order", uuid4())
     assert "synthetic_positions" not in _scanned_whole(nodes)
 
 

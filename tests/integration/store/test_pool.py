@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from positiond.daemon.domain.close_ports import Closes
 from positiond.daemon.domain.errors import ConfigError, StoreUnavailable
 from positiond.daemon.domain.people import AccountBook, People
 from positiond.daemon.domain.ports import (
     Changes,
-    Closes,
     Leadership,
     Positions,
     Switches,

@@ -32,6 +32,7 @@ from tests.builders_store import (
     add_position,
     bucket_of,
     change,
+    end,
     fill_of,
     leg,
     rebased,
@@ -315,18 +316,17 @@ async def _end(
 ) -> None:
     (request,) = await store.closes.last_requests([position.id])
     assert request.id == close_id
-    for order in await store.closes.orders(request.id):
+    for order in await store.closes.orders([request.id]):
         await store.closes.save_order(replace(order, state=order.state.TERMINAL))
     residual = LegResult(
         position.components[0].id, LegOutcome.RESIDUAL, Decimal(0), None, "residual"
     )
-    await store.closes.finish(
+    await end(
+        store,
         request.id,
-        old,
-        RequestState.FAILED,
+        old=old,
+        new=RequestState.FAILED,
         code="residual",
-        detail=None,
         legs=[residual],
-        dust={},
         now=position.opened_at,
     )

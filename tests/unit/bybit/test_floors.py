@@ -43,17 +43,30 @@ def test_the_client_knows_nothing_of_the_paper_exchange(path: Path) -> None:
     assert not {name for name in imported(path) if "paper" in name}
 
 
+def orders_written(path: Path) -> list[dict[str, ast.expr]]:
+    """The literal order bodies of a file, by key."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Dict):
+            keys = (ast.unparse(key) for key in node.keys if key)
+            pairs = dict(zip(keys, node.values, strict=False))
+            if "'orderType'" in pairs:
+                found.append(pairs)
+    return found
+
+
 def test_reduce_only_is_never_left_to_an_argument() -> None:
-    """Outside of opening.py the one encoder of orders writes the literal true."""
-    for path in sorted((_ROOT / "bybit").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Dict):
-                continue
-            pairs = dict(
-                zip((ast.unparse(key) for key in node.keys if key), node.values, strict=False)
-            )
-            if "'orderType'" not in pairs:
-                continue
-            value = pairs["'reduceOnly'"]
-            assert isinstance(value, ast.Constant)
-            assert value.value is (path.name != "opening.py")
+    """Outside of opening.py the one encoder of orders writes the literal true, or sells spot."""
+    written = {
+        path.name: orders
+        for path in (_ROOT / "bybit").glob("*.py")
+        if (orders := orders_written(path))
+    }
+    assert set(written) == {"opening.py", "order_body.py"}
+    selling, reducing = sorted(written["order_body.py"], key=lambda pairs: "'reduceOnly'" in pairs)
+    assert ast.unparse(reducing["'reduceOnly'"]) == "True"
+    assert ast.unparse(selling["'category'"]) == "Category.SPOT.value"
+    assert ast.unparse(selling["'side'"]) == "Side.SELL.value"
+    assert ast.unparse(selling["'isLeverage'"]) == "0"
+    (opening,) = written["opening.py"]
+    assert ast.unparse(opening["'reduceOnly'"]) == "False"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import count
 
 from positiond.daemon.bucket_locks import BucketLocks
@@ -12,11 +13,11 @@ from positiond.daemon.close_context import Closing
 from positiond.daemon.close_inbox import Inboxes
 from positiond.daemon.close_run import CloseRun
 from positiond.daemon.domain.model import CloseOrderId, Component, Position, PositionStatus
-from positiond.daemon.domain.orders import CloseRequest, LegOutcome, RequestState
+from positiond.daemon.domain.orders import CloseRequest, CloseTerms, LegOutcome, RequestState
 from positiond.daemon.domain.portfolio import AccountState, Portfolio
 from positiond.daemon.in_flight import InFlight
 
-from ...builders import account, position, uuid_of
+from ...builders import BTC, ETH, LONG, SHORT, account, position, uuid_of
 from .fake_time import now, timing
 from .gate import Gate
 from .ledger import Ledger
@@ -39,6 +40,8 @@ class Stage:
         self.shown: list[CloseRequest] = []
         self.ended: list[tuple[CloseRequest, Position | None]] = []
         self.once: dict[RequestState, Callable[[], None]] = {}
+        self.prices = {BTC: Decimal(105), ETH: Decimal(11)}
+        self.is_hedged = False
         self._numbers = count(1)
 
     def record(self, *components: Component, name: str = "pair", held: bool = True) -> Position:
@@ -46,18 +49,31 @@ class Stage:
         one = position(*components, name=name)
         self.ledger.positions[one.id] = one
         for component in one.components if held else ():
-            self.venue.trade(component.symbol, component.signed_open)
+            where = component.coin or component.symbol
+            self.venue.trade(where, component.signed_open, self.idx_of(component))
         return one
 
-    async def close(self, one: Position) -> CloseRequest:
+    def idx_of(self, component: Component) -> int:
+        """The positionIdx of the leg, in the position mode of the stage."""
+        return {LONG: 1, SHORT: 2}[component.side] if self.is_hedged else 0
+
+    async def close(self, one: Position, terms: CloseTerms | None = None) -> CloseRequest:
         """Close it to the end; the request as it then stands in the ledger."""
-        request = self.ledger.open_close(one)
+        request = self.ledger.open_close(one, terms)
         await self.drive(request)
         return self.ledger.requests[request.id]
 
-    async def drive(self, request: CloseRequest) -> None:
-        recorded = self.ledger.positions[request.position_id]
-        await CloseRun(self.closing(), request, recorded).drive()
+    async def close_set(
+        self, *positions: Position, terms: CloseTerms | None = None
+    ) -> list[CloseRequest]:
+        """Close them together to the end; the requests as they then stand in the ledger."""
+        requests = self.ledger.open_set(*positions, terms=terms)
+        await self.drive(*requests)
+        return [self.ledger.requests[request.id] for request in requests]
+
+    async def drive(self, *requests: CloseRequest) -> None:
+        recorded = [self.ledger.positions[request.position_id] for request in requests]
+        await CloseRun(self.closing(), requests, recorded).drive()
 
     def at(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something so many seconds from now."""
@@ -86,6 +102,7 @@ class Stage:
             exchange=lambda _: self.venue,
             shown=self._show,
             ended=lambda request, one: self.ended.append((request, one)),
+            price=lambda key: self.prices.get(key.symbol),
         )
 
     def _show(self, request: CloseRequest) -> None:

@@ -10,9 +10,9 @@ import pytest
 from positiond.daemon.domain.absence import SILENT_FOR
 from positiond.daemon.domain.model import OrderReport
 from positiond.daemon.domain.orders import (
+    MarketOrder,
     NotExecuted,
     OrderState,
-    ReduceOnlyOrder,
     RequestState,
     SendOutcome,
     SignedOrder,
@@ -80,7 +80,7 @@ class Forgetful(Venue):
 
     blank = timedelta(0)
 
-    async def find_order(self, order: ReduceOnlyOrder) -> OrderReport | None:
+    async def find_order(self, order: MarketOrder) -> OrderReport | None:
         found = await super().find_order(order)
         (arrived_at, _), *_ = self.arrived
         return found if now() - arrived_at >= self.blank else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 from positiond.daemon.close_desk import CloseDesk
@@ -17,7 +20,12 @@ from positiond.daemon.domain.model import (
     PositionStatus,
     UserId,
 )
-from positiond.daemon.domain.orders import AcceptedClose, RequestState
+from positiond.daemon.domain.orders import (
+    AcceptedClose,
+    AcceptedSet,
+    CloseTerms,
+    RequestState,
+)
 from positiond.daemon.domain.portfolio import AccountState
 
 from ...builders import ACCOUNT, ALICE, BOB, account, component, uuid_of
@@ -27,17 +35,31 @@ from .house import House
 READ_ONLY = KeyInfo("1", True, {}, (), None)
 
 
-class Desk:
-    """A desk in a house whose one position may be closed."""
+class Plans:
+    """A planner that knows which plans it gave."""
 
     def __init__(self) -> None:
+        self.given: set[str] = set()
+
+    def holds(self, position_id: PositionId, terms: CloseTerms) -> bool:
+        return terms.expected_plan in self.given
+
+
+class Desk:
+    """A desk in a house whose positions may be closed."""
+
+    def __init__(self, slippage: str | None = None) -> None:
         self.house = House()
         self.house.portfolio.accounts[ACCOUNT] = AccountState(account())
         self.one: Position = self.house.write(component("1"))
         self.house.tracker.put(self.one)
         self.wake = asyncio.Event()
         self.expiries: list[datetime] = []
+        self.terms: list[CloseTerms] = []
+        self.plans = Plans()
+        self.nudged: list[CloseId] = []
         self.house.archive.accept = self._accept  # type: ignore[method-assign]  # a stub's stub
+        self.house.archive.accept_set = self._accept_set  # type: ignore[method-assign]  # as above
         self.desk = CloseDesk(
             self.house.archive,
             self.house.archive,
@@ -46,6 +68,9 @@ class Desk:
             self.wake,
             now,
             timedelta(minutes=15),
+            cast(Any, self.plans),
+            self.nudged.append,
+            None if slippage is None else Decimal(slippage),
         )
 
     async def _accept(
@@ -53,20 +78,65 @@ class Desk:
         user_id: UserId,
         position_id: PositionId,
         *,
+        terms: CloseTerms,
         idempotency_key: str | None,
         fingerprint: str,
         expires_at: datetime,
         now: datetime,
+        refusal: Conflict | None = None,
     ) -> AcceptedClose:
         self.expiries.append(expires_at)
+        self.terms.append(terms)
         for request in await self.house.archive.open_requests():
             return AcceptedClose(request.id, position_id, is_new=False)
+        if refusal is not None:
+            raise refusal
         request = self.house.archive.open_close(self.one)
         return AcceptedClose(request.id, position_id, is_new=True)
 
-    async def ask(self, user_id: UserId = ALICE) -> AcceptedClose:
+    async def _accept_set(
+        self,
+        user_id: UserId,
+        position_ids: Sequence[PositionId],
+        *,
+        terms: CloseTerms,
+        idempotency_key: str | None,
+        fingerprint: str,
+        expires_at: datetime,
+        now: datetime,
+        refusal: Conflict | None = None,
+    ) -> AcceptedSet:
+        self.terms.append(terms)
+        if refusal is not None:
+            raise refusal
+        wanted = [self.house.archive.positions[key] for key in position_ids]
+        requests = self.house.archive.open_set(*wanted)
+        closes = tuple(AcceptedClose(r.id, r.position_id, is_new=True) for r in requests)
+        set_id = requests[0].set_id
+        assert set_id is not None
+        return AcceptedSet(set_id, closes, is_new=True)
+
+    def another(self) -> Position:
+        other = self.house.write(component("2", of="other"), name="other")
+        self.house.tracker.put(other)
+        return other
+
+    async def ask(self, user_id: UserId = ALICE, terms: CloseTerms | None = None) -> AcceptedClose:
         return await self.desk.request_close(
-            user_id, self.one.id, idempotency_key=None, fingerprint=""
+            user_id,
+            self.one.id,
+            terms=terms or CloseTerms(),
+            idempotency_key=None,
+            fingerprint="",
+        )
+
+    async def ask_together(self, *positions: Position) -> AcceptedSet:
+        return await self.desk.request_set(
+            ALICE,
+            [one.id for one in positions],
+            terms=CloseTerms(),
+            idempotency_key=None,
+            fingerprint="",
         )
 
 
@@ -137,3 +207,80 @@ async def test_a_cancelled_close_is_shown_as_such() -> None:
     view = desk.house.board.live_view(desk.one.id)
     assert view.last_close is not None
     assert view.last_close.state is RequestState.CANCELLED
+
+
+@in_fake_time
+async def test_a_plan_that_was_not_given_begins_no_close_but_joins_one() -> None:
+    desk = Desk()
+    planned = CloseTerms(expected_plan="a plan")
+    with pytest.raises(Conflict) as refusal:
+        await desk.ask(terms=planned)
+    assert refusal.value.code == "plan-changed"
+    desk.plans.given.add("a plan")
+    first = await desk.ask(terms=planned)
+    desk.plans.given.clear()
+    assert (await desk.ask(terms=planned)).close_id == first.close_id
+
+
+@in_fake_time
+async def test_a_set_is_shown_closing_in_every_one_of_its_positions() -> None:
+    desk = Desk()
+    other = desk.another()
+    accepted = await desk.ask_together(desk.one, other)
+    assert desk.wake.is_set()
+    assert [close.position_id for close in accepted.closes] == [desk.one.id, other.id]
+    for one in (desk.one, other):
+        status = desk.house.board.live_view(one.id).position.status
+        assert status is PositionStatus.CLOSING
+
+
+@in_fake_time
+async def test_a_key_that_may_not_trade_closes_no_set() -> None:
+    desk = Desk()
+    desk.house.portfolio.accounts[ACCOUNT].key_info = READ_ONLY
+    with pytest.raises(Conflict) as refusal:
+        await desk.ask_together(desk.one, desk.another())
+    assert refusal.value.code == "read-only-key"
+
+
+@in_fake_time
+async def test_cancelling_one_of_a_set_shows_all_of_it_cancelled() -> None:
+    desk = Desk()
+    other = desk.another()
+    accepted = await desk.ask_together(desk.one, other)
+    await desk.desk.cancel(ALICE, accepted.closes[0].close_id)
+    for one in (desk.one, other):
+        last = desk.house.board.live_view(one.id).last_close
+        assert last is not None
+        assert last.state is RequestState.CANCELLED
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(None, "0.3"), ("2", "2")])
+def test_slippage_is_the_operators_where_a_request_names_none(
+    asked: str | None, taken: str
+) -> None:
+    @in_fake_time
+    async def scenario() -> None:
+        desk = Desk(slippage="0.3")
+        named = None if asked is None else Decimal(asked)
+        await desk.ask(terms=CloseTerms(slippage=named))
+        assert [terms.slippage for terms in desk.terms] == [Decimal(taken)]
+
+    scenario()
+
+
+@in_fake_time
+async def test_a_recheck_nudges_an_open_close_and_nothing_else() -> None:
+    desk = Desk()
+    accepted = await desk.ask()
+    desk.wake.clear()
+    status = await desk.desk.recheck(ALICE, accepted.close_id)
+    assert (status.request.id, desk.nudged) == (accepted.close_id, [accepted.close_id])
+    assert desk.wake.is_set()
+    with pytest.raises(NotFound):
+        await desk.desk.recheck(BOB, accepted.close_id)
+    await desk.desk.cancel(ALICE, accepted.close_id)
+    with pytest.raises(Conflict) as refusal:
+        await desk.desk.recheck(ALICE, accepted.close_id)
+    assert refusal.value.code == "already-ended"
+    assert desk.nudged == [accepted.close_id]

@@ -138,7 +138,7 @@ async def test_reduce_only_refused_while_the_position_is_there_is_tried_once_mor
     one = stage.record(component("1"))
     ended = await stage.close(one)
     assert (ended.state, stage.venue.size(BTC)) == (DONE, 0)
-    assert [order.attempt for order in await stage.ledger.orders(ended.id)] == [1, 2]
+    assert [order.attempt for order in await stage.ledger.orders([ended.id])] == [1, 2]
 
 
 @in_fake_time
@@ -148,7 +148,7 @@ async def test_reduce_only_refused_again_and_again_ends_with_the_reason() -> Non
     ended = await stage.close(stage.record(component("1")))
     assert (ended.state, ended.code) == (FAILED, "rejected")
     assert "110017" in ended.legs[0].detail
-    assert len(await stage.ledger.orders(ended.id)) == 5
+    assert len(await stage.ledger.orders([ended.id])) == 5
 
 
 @in_fake_time
@@ -252,6 +252,19 @@ async def test_an_expired_request_sends_nothing() -> None:
     await asyncio.sleep(timedelta(minutes=15).total_seconds())
     await stage.drive(request)
     ended = stage.ledger.requests[request.id]
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "expired", [])
+
+
+@in_fake_time
+async def test_a_request_that_expires_while_it_waits_its_turn_sends_nothing() -> None:
+    stage = Stage()
+    request = stage.ledger.open_close(stage.record(component("1")))
+    async with asyncio.TaskGroup() as group, stage.locks.held([symbol_key()]):
+        group.create_task(stage.drive(request))
+        await asyncio.sleep(timedelta(minutes=16).total_seconds())
+        # The other close is not over yet: a deadline is no reason to wait for it.
+        ended = stage.ledger.requests[request.id]
+        assert stage.locks.busy == {symbol_key()}
     assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "expired", [])
 
 

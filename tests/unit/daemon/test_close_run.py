@@ -188,6 +188,25 @@ async def test_a_rate_limit_uses_up_no_attempt_and_no_id() -> None:
     assert any("too many visits" in note for note in stage.notes())
 
 
+@in_fake_time
+async def test_a_leg_that_was_closed_before_is_neither_asked_for_nor_in_the_way() -> None:
+    stage = Stage()
+    stage.door.rules[ETH] = instrument(ETH, status="Closed")
+    one = stage.record(component("1"), component("2", SHORT, ETH, closed="2"))
+    ended = await stage.close(one)
+    assert (ended.state, outcomes(ended)) == (DONE, [FLAT, FLAT])
+    assert set(stage.venue.reads) == {BTC}
+
+
+@in_fake_time
+async def test_a_position_with_nothing_open_ends_closed_without_a_word_to_bybit() -> None:
+    stage = Stage()
+    one = stage.record(component("1", closed="1"), held=False)
+    ended = await stage.close(one)
+    assert (ended.state, stage.venue.reads) == (DONE, [])
+    assert stage.status(one) is PositionStatus.CLOSED
+
+
 # --- verified -------------------------------------------------------------------------------
 
 

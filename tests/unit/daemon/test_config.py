@@ -1,5 +1,6 @@
 import base64
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def test_nothing_configured_listens_on_loopback_with_an_embedded_database() -> N
     assert config.data_dir == Path("/home/ann/.local/share/positiond")
     assert config.http.public_url == "http://localhost:8080"
     assert Environment.PAPER not in config.hosts
+
+
+def test_closes_slip_as_far_as_bybit_lets_them_unless_told_otherwise() -> None:
+    assert loaded({}).loops.close_slippage is None
+    config = loaded({"POSITIOND_CLOSE_SLIPPAGE": "0.5"})
+    assert config.loops.close_slippage == Decimal("0.5")
+    assert effective(config)["POSITIOND_CLOSE_SLIPPAGE"] == "0.5"
 
 
 def test_all_faults_are_reported_together() -> None:
@@ -59,6 +67,11 @@ def test_all_faults_are_reported_together() -> None:
         ("POSITIOND_HTTP_PORT", "٣"),
         ("POSITIOND_CLOSE_EXPIRY", "0"),
         ("POSITIOND_SWEEP_MINUTES", "0"),
+        ("POSITIOND_CLOSE_SLIPPAGE", "0"),
+        ("POSITIOND_CLOSE_SLIPPAGE", "10.01"),
+        ("POSITIOND_CLOSE_SLIPPAGE", "0.125"),
+        ("POSITIOND_CLOSE_SLIPPAGE", "NaN"),
+        ("POSITIOND_CLOSE_SLIPPAGE", "1%"),
         ("POSITIOND_SPOT_FEE_TOLERANCE", "0.051"),
         ("POSITIOND_SPOT_FEE_TOLERANCE", "-0.001"),
         ("POSITIOND_SPOT_FEE_TOLERANCE", "NaN"),

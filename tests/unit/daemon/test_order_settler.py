@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from positiond.daemon.close_orders import OrderSettler, has_news, note_newest
+from positiond.daemon.close_waits import Waits
 from positiond.daemon.domain.model import ComponentId, Fill
 from positiond.daemon.domain.orders import CloseOrder, OrderState, RequestState
 
@@ -39,10 +40,11 @@ class Alone:
         self.fit = self.expired = False
         self.settler = OrderSettler(
             self.stage.ledger,
-            venue,
+            lambda: venue,
             venue.inboxes,
             self.stage.in_flight,
             timing(),
+            Waits(timing()),
             self._fits,
             lambda: self.expired,
             self.notes.append,
@@ -112,7 +114,7 @@ async def test_fills_that_overtake_the_acknowledgement_are_kept() -> None:
     assert order.state is OrderState.UNKNOWN
     order = await alone.settler.settle(order)
     assert (order.state, order.filled, order.status) == (OrderState.TERMINAL, 1, "filled")
-    assert alone.settler.last_fills[order.component_id].quantity == 1
+    assert alone.settler.last_fills[order.bucket].quantity == 1
     assert now() - NOON < timedelta(seconds=11)
 
 

@@ -29,10 +29,12 @@ from positiond.daemon.domain.model import (
 )
 from positiond.daemon.domain.orders import (
     Acked,
+    MarketOrder,
     NotExecuted,
+    OrderBook,
     OutcomeUnknown,
-    ReduceOnlyOrder,
     Refused,
+    RestingOrder,
     SendOutcome,
     SignedOrder,
 )
@@ -83,8 +85,8 @@ class Venue:
         self.account_id = account_id
         self.inboxes = Inboxes()
         self.script: deque[Reaction] = deque()
-        self.sent: list[ReduceOnlyOrder] = []
-        self.arrived: list[tuple[datetime, ReduceOnlyOrder]] = []
+        self.sent: list[MarketOrder] = []
+        self.arrived: list[tuple[datetime, MarketOrder]] = []
         self.fills: list[Fill] = []
         self.stream_up = True
         self.lookups_fail_until: datetime | None = None
@@ -95,6 +97,11 @@ class Venue:
         self.reads: list[str] = []
         self._sizes: dict[tuple[str, int], list[_Size]] = {}
         self.orders: dict[str, tuple[datetime, OrderReport]] = {}
+        self.resting: list[RestingOrder] = []
+        self.cancels_take = 0.1
+        self.refuses_reads: Exception | None = None
+        self.slow: dict[str, float] = {}
+        self.locked: dict[str, Decimal] = {}
         self._seq = 100
 
     # --- the venue's own side ---------------------------------------------------------------
@@ -125,7 +132,7 @@ class Venue:
         """For so long, position rows are as they were just before the fill."""
         self._frozen = (now() + timedelta(seconds=seconds), before.seq or 0)
 
-    def late_fill(self, order: ReduceOnlyOrder, quantity: str, exec_id: str) -> None:
+    def late_fill(self, order: MarketOrder, quantity: str, exec_id: str) -> None:
         """An execution that the venue reports after the order's end."""
         self.trade(order.symbol, Decimal(quantity) * order.side.sign)
         self._execute(order, Decimal(quantity), exec_id)
@@ -141,13 +148,21 @@ class Venue:
         self.reads.append(symbol)
         asked_at = now()
         await asyncio.sleep(0.01)
+        if self.refuses_reads is not None:
+            raise self.refuses_reads
         if not any(name == symbol for name, _ in self._sizes):
             self._sizes[symbol, 0] = [_Size(asked_at, ZERO, 1)]
-        return [
+        rows = [
             self._row(symbol, idx, history, asked_at)
             for (name, idx), history in sorted(self._sizes.items())
             if name == symbol
         ]
+        return [self._as_coin(row) for row in rows] if category is Category.SPOT else rows
+
+    def _as_coin(self, row: Holding) -> Holding:
+        """A wallet has neither a sequence nor a time of its own."""
+        locked = self.locked.get(row.symbol, ZERO)
+        return replace(row, category=Category.SPOT, seq=None, updated_at=None, locked=locked)
 
     def _row(self, symbol: str, idx: int, history: list[_Size], asked_at: datetime) -> Holding:
         until, seq = self._frozen or (asked_at, 0)
@@ -159,13 +174,14 @@ class Venue:
         row = holding(known[-1].signed, symbol, idx=idx, updated_at=known[-1].at, read_at=asked_at)
         return replace(row, seq=known[-1].seq) if self.has_sequence else row
 
-    def sign(self, order: ReduceOnlyOrder) -> SignedOrder:
+    def sign(self, order: MarketOrder) -> SignedOrder:
         return SignedOrder(order, now(), now() + RECV_WINDOW, "signature")
 
     async def send(self, signed: SignedOrder) -> SendOutcome:
         await self.gate("before send")
         self.sent.append(signed.order)
         await asyncio.sleep(0.02)
+        await asyncio.sleep(self.slow.get(signed.order.symbol, 0.0))
         reaction = self.script.popleft() if self.script else Reaction()
         outcome = self._take(signed, reaction)
         await self.gate("after send")
@@ -174,12 +190,12 @@ class Venue:
             return OutcomeUnknown("no answer")
         return outcome
 
-    async def find_order(self, order: ReduceOnlyOrder) -> OrderReport | None:
+    async def find_order(self, order: MarketOrder) -> OrderReport | None:
         await self._answer()
         visible_from, found = self.orders.get(order.link_id, (None, None))
         return found if visible_from is not None and now() >= visible_from else None
 
-    async def fills_of(self, order: ReduceOnlyOrder, order_id: str | None) -> list[Fill]:
+    async def fills_of(self, order: MarketOrder, order_id: str | None) -> list[Fill]:
         await self._answer()
         return [f for f in self._shown_fills() if f.link_id == order.link_id]
 
@@ -199,6 +215,18 @@ class Venue:
     ) -> list[Delivery]:
         raise NotImplementedError("a close does not ask")
 
+    async def open_orders(self, category: Category, symbol: str) -> list[RestingOrder]:
+        await asyncio.sleep(0.01)
+        return [o for o in self.resting if (o.category, o.symbol) == (category, symbol)]
+
+    async def cancel_order(self, category: Category, symbol: str, order_id: str) -> None:
+        await asyncio.sleep(0.01)
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.cancels_take, lambda: self._cancelled(order_id))
+
+    async def taker_fee_rate(self, category: Category, symbol: str) -> Decimal:
+        raise NotImplementedError("a close does not ask")
+
     async def key_info(self) -> KeyInfo:
         raise NotImplementedError("a close does not ask")
 
@@ -206,6 +234,9 @@ class Venue:
         return now()
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _cancelled(self, order_id: str) -> None:
+        self.resting = [o for o in self.resting if o.order_id != order_id]
 
     async def _answer(self) -> None:
         await asyncio.sleep(0.01)
@@ -227,8 +258,11 @@ class Venue:
             return NotExecuted(10002, "the signature has expired", now())
         if reaction.refused is not None:
             return Refused(*reaction.refused)
-        held = self.size(order.symbol, order.position_idx)
-        if held * order.side.sign >= 0:
+        held = self.size(place_of_order(order), order.position_idx)
+        if order.category is Category.SPOT:
+            if order.quantity > held - self.locked.get(place_of_order(order), ZERO):
+                return Refused(170131, "insufficient balance")
+        elif held * order.side.sign >= 0:
             return Refused(110017, "current position is zero or on the same side")
         if order.link_id in self.orders:
             return OutcomeUnknown("the order link id exists")
@@ -236,10 +270,10 @@ class Venue:
         self._match(order, min(order.quantity, abs(held)), reaction)
         return Acked(f"of-{order.link_id}")
 
-    def _match(self, order: ReduceOnlyOrder, quantity: Decimal, reaction: Reaction) -> None:
+    def _match(self, order: MarketOrder, quantity: Decimal, reaction: Reaction) -> None:
         done = quantity if reaction.fills is None else min(quantity, Decimal(reaction.fills))
         if done:
-            self.trade(order.symbol, done * order.side.sign, order.position_idx)
+            self.trade(place_of_order(order), done * order.side.sign, order.position_idx)
             self._execute(order, done, f"exec-{len(self.fills)}", reaction.shows_after)
         status = OrderStatus.FILLED if done == quantity else OrderStatus.CANCELLED
         found = report(
@@ -250,6 +284,8 @@ class Venue:
             link_id=order.link_id,
             status=status,
             created_at=now(),
+            category=order.category,
+            reduce_only=order.category is not Category.SPOT,
         )
         if reaction.altered is not None:
             found = reaction.altered(found)
@@ -257,7 +293,7 @@ class Venue:
         self._push(OrderSeen(self.account_id, found), reaction.shows_after + 0.01)
 
     def _execute(
-        self, order: ReduceOnlyOrder, quantity: Decimal, exec_id: str, shows_after: float = 0.0
+        self, order: MarketOrder, quantity: Decimal, exec_id: str, shows_after: float = 0.0
     ) -> None:
         done = fill(
             quantity,
@@ -268,12 +304,19 @@ class Venue:
             at=now(),
             seq=self._seq if self.has_sequence else None,
         )
+        done = replace(done, category=order.category)
         self.fills.append(done)
         self._push(FillSeen(self.account_id, done), shows_after)
 
     def _push(self, event: FillSeen | OrderSeen, delay: float) -> None:
         if self.stream_up:
             asyncio.get_running_loop().call_later(delay, lambda: self.inboxes.deliver(event))
+
+
+def place_of_order(order: MarketOrder) -> str:
+    """What the order moves: its contract, or for spot the coin of its pair."""
+    is_spot = order.category is Category.SPOT
+    return order.symbol.removesuffix("USDT") if is_spot else order.symbol
 
 
 class Door:
@@ -294,8 +337,14 @@ class Door:
     def ban_left(self, environment: Environment) -> float:
         return 0.0
 
+    async def order_book(
+        self, environment: Environment, category: Category, symbol: str
+    ) -> OrderBook:
+        raise NotImplementedError("a close looks at no book")
+
     async def instruments(
         self, environment: Environment, category: Category, symbol: str | None = None
     ) -> list[Instrument]:
         usual = instrument(symbol or "", category=category)
-        return [self.rules.get(symbol or "", usual)]
+        known = self.rules.get(symbol or "", usual)
+        return [known if known.key.category is category else usual]

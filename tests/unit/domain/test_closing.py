@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from positiond.daemon.domain.closing import (
     ORDER_TABLE,
     REQUEST_TABLE,
@@ -17,6 +19,8 @@ from positiond.daemon.domain.closing import (
 )
 from positiond.daemon.domain.errors import IllegalTransition
 from positiond.daemon.domain.orders import OrderState, RequestState
+
+from .samples import steady
 
 S = TypeVar("S", RequestState, OrderState)
 E = TypeVar("E", RequestEvent, OrderEvent)
@@ -86,16 +90,63 @@ def test_cancelling_is_for_requests_that_have_sent_nothing() -> None:
     assert sources == NOTHING_SENT
 
 
-def test_sending_is_entered_with_planned_orders_only() -> None:
-    into = {
-        (state, event)
-        for (state, event), new in REQUEST_TABLE.items()
-        if new is RequestState.SENDING
-    }
-    assert into == {
-        (RequestState.PREFLIGHT, RequestEvent.PLANNED),
-        (RequestState.SETTLING, RequestEvent.REMAINDER_PLANNED),
-    }
+def test_sending_is_entered_with_the_first_orders_only() -> None:
+    into = {key for key, new in REQUEST_TABLE.items() if new is RequestState.SENDING}
+    assert into == {(RequestState.PREFLIGHT, RequestEvent.PLANNED)}
+
+
+def test_a_bucket_plans_its_remainder_whatever_another_bucket_waits_for() -> None:
+    by = {state for state, event in REQUEST_TABLE if event is RequestEvent.REMAINDER_PLANNED}
+    assert by == {RequestState.SENDING, RequestState.SETTLING}
+    for state in by:
+        moved = next_request_state(state, RequestEvent.REMAINDER_PLANNED)
+        assert moved is RequestState.SETTLING
+
+
+def test_done_is_reached_only_by_being_verified() -> None:
+    into = {key for key, new in REQUEST_TABLE.items() if new is RequestState.DONE}
+    assert into == {(RequestState.VERIFYING, RequestEvent.VERIFIED)}
+
+
+@steady
+@given(st.lists(st.sampled_from(RequestEvent), max_size=60))
+def test_whatever_happens_a_request_moves_by_the_table_and_ends_once(
+    events: list[RequestEvent],
+) -> None:
+    state, sent, ends = RequestState.ACCEPTED, False, 0
+    for event in events:
+        try:
+            after = next_request_state(state, event)
+        except IllegalTransition:
+            assert (state, event) not in REQUEST_TABLE
+            continue
+        assert state.is_open
+        assert after is not RequestState.CANCELLED or not sent
+        sent |= event is RequestEvent.PLANNED
+        ends += not after.is_open
+        state = after
+    assert ends == (not state.is_open)
+
+
+@steady
+@given(st.lists(st.sampled_from(OrderEvent), max_size=60))
+def test_whatever_happens_an_order_is_sent_again_only_after_proof(
+    events: list[OrderEvent],
+) -> None:
+    state, may_live = OrderState.PLANNED, False
+    for event in events:
+        try:
+            after = next_order_state(state, event)
+        except IllegalTransition:
+            assert (state, event) not in ORDER_TABLE
+            continue
+        if after is OrderState.PLANNED and state is not after:
+            assert not may_live
+        if event is OrderEvent.SENDING:
+            may_live = True
+        if event in (OrderEvent.NOT_EXECUTED, OrderEvent.PROVEN_ABSENT):
+            may_live = False
+        state = after
 
 
 def test_a_request_that_may_have_sent_ends_only_verified() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from positiond.daemon.domain.model import Component
-from positiond.daemon.domain.share import Blocker, own_share, sendable
+from positiond.daemon.domain.model import Category, Component
+from positiond.daemon.domain.share import Blocker, bucket_share, own_share, sendable
 
 from ...builders import LONG, SHORT, claims, component, holding, instrument
 from .samples import quantities, sides, signed, steady
@@ -61,13 +62,15 @@ def test_the_shares_of_one_direction_together_are_never_above_what_is_there_for_
 
 @steady
 @given(crowds(), signed, signed)
-def test_what_may_be_sent_is_never_above_what_reduce_only_can_take(
+def test_legs_that_close_together_never_take_more_than_is_there_beyond_the_others(
     crowd: tuple[Component, ...], unassigned: Decimal, actual: Decimal
 ) -> None:
-    for one in crowd:
-        share = own_share(one, claims(*crowd, unassigned=str(unassigned)), [holding(actual)])
-        if share.blocker is None:
-            assert share.quantity <= max(one.side.sign * actual, Decimal(0))
+    legs, others = crowd[: len(crowd) // 2 + 1], crowd[len(crowd) // 2 + 1 :]
+    share = bucket_share(legs, claims(*crowd, unassigned=str(unassigned)), [holding(actual)])
+    net = sum((leg.signed_open for leg in legs), Decimal(0))
+    beyond = actual - unassigned - sum(c.signed_open for c in others)
+    assert 0 <= share.quantity <= abs(net)
+    assert share.quantity <= max(share.sign * beyond, Decimal(0))
 
 
 # --- rule 3: a loss without an owner --------------------------------------------------------
@@ -135,38 +138,6 @@ def test_a_surplus_belongs_to_nobody_and_blocks_nobody() -> None:
     assert (found.quantity, found.blocker) == (ONE, None)
 
 
-# --- rule 4: netted legs --------------------------------------------------------------------
-
-
-def test_a_leg_netted_against_an_opposite_position_is_refused_with_its_name() -> None:
-    one, opposite = component("1"), component("1", SHORT, of="other")
-    found = own_share(one, claims(one, opposite), [holding("0")])
-    assert found.blocker is Blocker.NETTED
-    assert "other positions' -1" in found.detail
-
-
-def test_a_leg_netted_against_the_traders_own_holding_is_refused() -> None:
-    one = component("1")
-    found = own_share(one, claims(one, unassigned="-3"), [holding("-2")])
-    assert found.blocker is Blocker.NETTED
-    assert "unassigned -3" in found.detail
-
-
-def test_a_netted_leg_is_allowed_where_the_bucket_still_holds_its_quantity() -> None:
-    three, opposite = component("3"), component("1", SHORT, of="other")
-    assert own_share(opposite, claims(three, opposite), [holding("2")]).blocker is Blocker.NETTED
-    small = component("2", of="small")
-    found = own_share(small, claims(small, three, opposite), [holding("4")])
-    assert (found.quantity, found.blocker) == (Decimal(2), None)
-
-
-def test_in_hedge_mode_opposite_legs_are_in_buckets_of_their_own() -> None:
-    one, opposite = component("1"), component("1", SHORT, of="other")
-    rows = [holding("1", idx=1), holding("-1", idx=2)]
-    found = own_share(opposite, claims(one, opposite), rows)
-    assert (found.position_idx, found.quantity, found.blocker) == (2, ONE, None)
-
-
 # --- what one order can take ----------------------------------------------------------------
 
 
@@ -177,3 +148,48 @@ def test_in_hedge_mode_opposite_legs_are_in_buckets_of_their_own() -> None:
 def test_an_order_is_floored_to_step_and_kept_within_its_limits(share: str, sent: str) -> None:
     rules = instrument(step="0.01", least="0.05", most="10.005")
     assert sendable(Decimal(share), rules) == Decimal(sent)
+
+
+def test_the_last_piece_is_never_left_below_the_minimum() -> None:
+    rules = instrument(step="0.01", least="0.05", most="10")
+    first = sendable(Decimal("10.02"), rules)
+    assert sendable(Decimal("10.02") - first, rules) == Decimal("10.02") - first
+
+
+# --- several legs ---------------------------------------------------------------------------
+
+
+def test_a_set_short_of_its_net_cannot_know_whose_it_is() -> None:
+    legs = component("1", of="a"), component("1", of="b")
+    share = bucket_share(legs, claims(*legs), [holding("1.5")])
+    assert share.blocker is Blocker.SHORTFALL_UNATTRIBUTED
+
+
+def test_a_set_that_nets_to_nothing_needs_the_bucket_to_be_flat() -> None:
+    legs = component("1", of="a"), component("1", SHORT, of="b")
+    assert bucket_share(legs, claims(*legs), [holding("0")]).blocker is None
+    share = bucket_share(legs, claims(*legs), [holding("0.3")])
+    assert share.blocker is Blocker.SHORTFALL_UNATTRIBUTED
+
+
+# --- spot -----------------------------------------------------------------------------------
+
+
+def spot(quantity: str, of: str = "pair") -> Component:
+    return replace(component(quantity, category=Category.SPOT, of=of), coin="BTC")
+
+
+def test_a_shortage_that_the_fee_of_buying_explains_is_nobodys_loss() -> None:
+    one, other = spot("1", "a"), spot("1", "b")
+    rows = [holding("1.998", "BTC")]
+    share = own_share(one, claims(one, other), rows, fee_tolerance=Decimal("0.002"))
+    assert (share.quantity, share.blocker) == (Decimal("0.998"), None)
+    assert own_share(one, claims(one, other), rows).blocker is Blocker.SHORTFALL_UNATTRIBUTED
+
+
+def test_a_small_leg_never_pays_the_fees_of_all_others() -> None:
+    one, other = spot("1", "a"), spot("2000", "b")
+    share = own_share(
+        one, claims(one, other), [holding("2000", "BTC")], fee_tolerance=Decimal("0.002")
+    )
+    assert share.blocker is Blocker.SHORTFALL_UNATTRIBUTED

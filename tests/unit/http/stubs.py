@@ -37,17 +37,26 @@ from positiond.daemon.domain.model import (
 )
 from positiond.daemon.domain.orders import (
     AcceptedClose,
+    AcceptedSet,
     CloseOrder,
     CloseRequest,
+    CloseTerms,
     LegOutcome,
     LegResult,
     OrderState,
     RequestState,
+    RestingOrder,
 )
 from positiond.daemon.domain.people import ApiToken, Identity, Scope, TokenId, User
 from positiond.daemon.domain.records import JournalEvent, PositionEdit
 from positiond.daemon.domain.resolving import ResolveAction
-from positiond.daemon.domain.services import CloseStatus, Readiness
+from positiond.daemon.domain.services import (
+    ClosePlan,
+    CloseStatus,
+    PlanBlocker,
+    PlannedLeg,
+    Readiness,
+)
 from positiond.daemon.domain.views import (
     FeedState,
     Holdings,
@@ -304,12 +313,46 @@ class StubRecorder:
         return position_view(position.name), is_new
 
 
+def close_plan(fraction: Decimal | None = None) -> ClosePlan:
+    """Of `pair`: its leg is 0.1 short, a stop order of the trader's is in the way."""
+    resting = RestingOrder(
+        Category.LINEAR,
+        "BTCUSDT",
+        "venue-9",
+        "",
+        Side.SELL,
+        0,
+        Decimal("0.2"),
+        None,
+        reduce_only=True,
+        kind="Stop",
+    )
+    leg = PlannedLeg(
+        component=leg_view().component,
+        quantity=Decimal("0.4"),
+        shortfall=Decimal("0.1"),
+        dust=Decimal(0),
+        estimated_price=Decimal("109.50"),
+        estimated_fee=None,
+        fee_coin="USDT",
+        blockers=(
+            PlanBlocker("shortfall-unattributed", "BTCUSDT: whose is it?", (ResolveAction.REBASE,)),
+        ),
+        resting=(resting,),
+    )
+    return ClosePlan("plan-1", NOW + timedelta(minutes=1), fraction, (leg,))
+
+
 @dataclass
 class StubCloseDesk:
-    """Accepts a close of `pair` by alice once; remembers idempotency keys."""
+    """Accepts a close of `pair` by alice once, alone or in a set; remembers idempotency keys."""
 
     is_closed: bool = False
     asked: list[tuple[str | None, str]] = field(default_factory=list)
+    terms: list[CloseTerms] = field(default_factory=list)
+    planned: list[Decimal | None] = field(default_factory=list)
+    rechecked: list[CloseId] = field(default_factory=list)
+    refusal: Exception | None = None
     cancel_error: Exception | None = None
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -318,23 +361,67 @@ class StubCloseDesk:
         user_id: UserId,
         position_id: PositionId,
         *,
+        terms: CloseTerms,
         idempotency_key: str | None,
         fingerprint: str,
     ) -> AcceptedClose:
-        pair = PositionId(uuid_of("pair"))
-        if user_id != ALICE.id or position_id != pair:
-            raise NotFound("unknown-position", "There is no such position.")
+        pair = self._known(user_id, position_id)
         accepted = AcceptedClose(CloseId(uuid_of("close of pair")), pair, is_new=not self.asked)
         if idempotency_key is not None and idempotency_key in self.keys:
             if self.keys[idempotency_key] != fingerprint:
                 raise InvalidInput("idempotency-key-reused", "That key was another request's.")
             return accepted
+        if self.refusal is not None:
+            raise self.refusal
         if self.is_closed:
             raise Conflict("already-closed", "The position is closed.")
         if idempotency_key is not None:
             self.keys[idempotency_key] = fingerprint
         self.asked.append((idempotency_key, fingerprint))
+        self.terms.append(terms)
         return accepted
+
+    async def request_set(
+        self,
+        user_id: UserId,
+        position_ids: Sequence[PositionId],
+        *,
+        terms: CloseTerms,
+        idempotency_key: str | None,
+        fingerprint: str,
+    ) -> AcceptedSet:
+        accepted = [
+            await self.request_close(
+                user_id,
+                position_id,
+                terms=terms,
+                idempotency_key=idempotency_key,
+                fingerprint=fingerprint,
+            )
+            for position_id in position_ids
+        ]
+        return AcceptedSet(uuid_of("set"), tuple(accepted), is_new=True)
+
+    async def plan(
+        self, user_id: UserId, position_id: PositionId, fraction: Decimal | None
+    ) -> ClosePlan:
+        self._known(user_id, position_id)
+        if self.refusal is not None:
+            raise self.refusal
+        self.planned.append(fraction)
+        return close_plan(fraction)
+
+    async def recheck(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
+        status = await self.status(user_id, close_id)
+        if self.refusal is not None:
+            raise self.refusal
+        self.rechecked.append(close_id)
+        return status
+
+    def _known(self, user_id: UserId, position_id: PositionId) -> PositionId:
+        if user_id != ALICE.id or position_id != PositionId(uuid_of("pair")):
+            raise NotFound("unknown-position", "There is no such position.")
+        return position_id
 
     async def status(self, user_id: UserId, close_id: CloseId) -> CloseStatus:
         if user_id != ALICE.id or close_id != CloseId(uuid_of("close of pair")):

@@ -111,7 +111,7 @@ def test_the_field_is_there_only_when_one_is_to_blame() -> None:
 
 
 def test_a_conflict_stays_a_conflict_whatever_its_code_is_listed_as() -> None:
-    assert reply_to(Conflict("not-supported-yet", "d")).status == 409
+    assert reply_to(Conflict("unknown-close", "d")).status == 409
 
 
 def test_every_listed_code_makes_a_whole_problem() -> None:

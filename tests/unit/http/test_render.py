@@ -5,11 +5,11 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.model import Booked, Category, Verdict
-from positiond.daemon.domain.orders import RequestState
+from positiond.daemon.domain.model import Booked, Category, CloseId, ComponentId, Verdict
+from positiond.daemon.domain.orders import CloseTerms, OrderPart, RequestState
 from positiond.daemon.domain.people import Identity, Scope
 from positiond.daemon.domain.services import CloseStatus
-from positiond.http import evidence, render, texts
+from positiond.http import evidence, render, reports, texts
 from positiond.http.replies import encode
 
 from .stubs import (
@@ -23,6 +23,7 @@ from .stubs import (
     deviation,
     leg_view,
     position_view,
+    uuid_of,
 )
 
 
@@ -79,7 +80,7 @@ def test_a_position_is_rendered_as_the_contract_spells_it() -> None:
             "note": None,
         }
     ]
-    assert rendered["last_close"] == render.close_report(close_request())
+    assert rendered["last_close"] == reports.close_report(close_request())
 
 
 def test_an_unpriced_leg_makes_the_totals_null_and_never_zero() -> None:
@@ -101,7 +102,7 @@ def test_times_are_utc_whatever_zone_they_came_in() -> None:
 
 
 def test_a_close_is_rendered_with_its_legs_and_orders() -> None:
-    rendered = render.close_status(CloseStatus(close_request(), (close_order(),)))
+    rendered = reports.close_status(CloseStatus(close_request(), (close_order(),)))
     assert rendered["state"] == "FAILED"
     assert rendered["code"] == "residual"
     assert rendered["ended_at"] == "2026-03-01T12:00:03.000Z"
@@ -115,8 +116,50 @@ def test_a_close_is_rendered_with_its_legs_and_orders() -> None:
     assert orders[0]["state"] == "TERMINAL"
 
 
+def test_a_close_tells_what_was_asked_of_each_leg() -> None:
+    (component, was_open), *_ = close_request().open_at_acceptance.items()
+    whole = reports.close_report(close_request())
+    assert whole["targets"] == [
+        {"component_id": str(component), "open": "0.5", "quantity": "0.5"},
+    ]
+    assert [whole[name] for name in ("set_id", "fraction", "slippage")] == [None] * 3
+    part = replace(
+        close_request(),
+        set_id=uuid_of("set"),
+        targets={component: was_open / 2},
+        terms=CloseTerms(Decimal("0.5"), Decimal("0.10"), cancel_resting=True),
+    )
+    rendered = reports.close_report(part)
+    assert rendered["set_id"] == str(uuid_of("set"))
+    assert (rendered["fraction"], rendered["slippage"]) == ("0.5", "0.10")
+    assert rendered["cancel_resting"] is True
+    assert rendered["targets"] == [
+        {"component_id": str(component), "open": "0.5", "quantity": "0.25"},
+    ]
+
+
+def test_an_order_of_a_coin_is_shown_by_its_instrument_and_with_its_parts() -> None:
+    order = close_order()
+    alone = reports.close_order(order)
+    assert alone["symbol"] == "BTCUSDT"
+    assert alone["parts"] == [
+        {
+            "component_id": str(order.component_id),
+            "close_id": str(order.close_id),
+            "quantity": "0.5",
+        }
+    ]
+    coin = replace(order.bucket, category=Category.SPOT, symbol="BTC")
+    light = OrderPart(ComponentId(uuid_of("x")), CloseId(uuid_of("y")), Decimal("0.1"), True)
+    rendered = reports.close_order(replace(order, bucket=coin, symbol="BTCUSDT", parts=(light,)))
+    assert rendered["symbol"] == "BTCUSDT"
+    assert rendered["parts"] == [
+        {"component_id": str(uuid_of("x")), "close_id": str(uuid_of("y")), "quantity": "0.1"}
+    ]
+
+
 def test_an_open_close_has_no_end() -> None:
-    rendered = render.close_report(close_request(state=RequestState.SENDING, code=None))
+    rendered = reports.close_report(close_request(state=RequestState.SENDING, code=None))
     assert rendered["ended_at"] is None
     assert rendered["code"] is None
 

@@ -1,0 +1,141 @@
+"""The check of all legs before the first order of a close leaves: all of them go, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from .bucket_run import BucketRun
+from .close_buckets import link
+from .close_end import CloseEnd
+from .close_job import CloseJob
+from .domain.bucket_plan import BucketPlan, plan_hash
+from .domain.closing import RequestEvent
+from .domain.errors import CredentialsRefused
+from .domain.model import ZERO
+from .domain.orders import LegOutcome, LegResult
+from .domain.share import Blocker
+from .together import together
+
+# How often resting orders are looked at again after they were asked to go; seconds between looks.
+_LOOKS: Final = 20
+_BETWEEN_LOOKS: Final = 0.3
+
+
+class Preflight:
+    """Plans the first orders of a job and writes them ahead, or ends it with the reasons."""
+
+    def __init__(self, job: CloseJob, end: CloseEnd) -> None:
+        self._job = job
+        self._end = end
+
+    async def check(self, places: Sequence[BucketRun]) -> list[BucketRun]:
+        """The buckets to be driven; ends the job where something is in the way."""
+        if self._job.expired():
+            await self._end.expired()
+            return []
+        if self._is_read_only():
+            await self._refuse_all("read-only-key", "the API key may not trade")
+            return []
+        try:
+            buckets, plans = await self._plan(places)
+        except CredentialsRefused as error:
+            await self._refuse_all("key-refused", f"Bybit refuses the API key: {error.detail}")
+            return []
+        expected = self._job.requests[0].terms.expected_plan
+        if expected is not None and plan_hash(plans) != expected:
+            await self._refuse_all("plan-changed", "what would be sent is not what was agreed to")
+            return []
+        if self._may_clear(plans):
+            buckets, plans = await self._cleared(places, plans)
+        if any(plan.blockers for plan in plans):
+            await self._refuse(plans)
+            return []
+        await self._go(buckets, plans)
+        return buckets
+
+    def _is_read_only(self) -> bool:
+        state = self._job.c.portfolio.accounts.get(self._job.positions[0].account_id)
+        return state is not None and state.key_info is not None and state.key_info.read_only
+
+    # --- planning ---------------------------------------------------------------------------
+
+    async def _plan(self, places: Sequence[BucketRun]) -> tuple[list[BucketRun], list[BucketPlan]]:
+        """A plan per bucket, and the buckets as the account's position mode splits the places."""
+        arounds = await together(place.around(with_resting=True) for place in places)
+        buckets: list[BucketRun] = []
+        plans: list[BucketPlan] = []
+        for place, around in zip(places, arounds, strict=True):
+            for plan in place.plans(around):
+                mine = {one.leg.component.id for one in plan.legs}
+                legs = [leg for leg in place.legs if leg.component.id in mine]
+                buckets.append(BucketRun(self._job, legs))
+                plans.append(plan)
+        return buckets, plans
+
+    async def _go(self, buckets: list[BucketRun], plans: Sequence[BucketPlan]) -> None:
+        """Write the first wave ahead: whoever waits for another bucket is planned after it."""
+        link(buckets)
+        sending = {id(b) for b, plan in zip(buckets, plans, strict=True) if plan.sends}
+        wave = [
+            plan
+            for bucket, plan in zip(buckets, plans, strict=True)
+            if plan.sends and not any(id(other) in sending for other in bucket.first)
+        ]
+        if wave or any(plan.nettings for plan in plans):
+            await self._job.write_ahead(wave, RequestEvent.PLANNED)
+        else:
+            await self._job.move(RequestEvent.NOTHING_TO_SEND)
+
+    # --- orders in the way ------------------------------------------------------------------
+
+    def _may_clear(self, plans: Sequence[BucketPlan]) -> bool:
+        """Whether nothing but resting orders is in the way, and the request says to cancel them."""
+        codes = {blockage.code for plan in plans for blockage in plan.blockers}
+        return self._job.requests[0].terms.cancel_resting and codes == {Blocker.RESTING_ORDERS}
+
+    async def _cleared(
+        self, places: Sequence[BucketRun], plans: Sequence[BucketPlan]
+    ) -> tuple[list[BucketRun], list[BucketPlan]]:
+        """Cancel them and plan anew once they are gone: one may have filled instead."""
+        exchange = self._job.exchange
+        asked: set[str] = set()
+        for _ in range(_LOOKS):
+            in_the_way = {o.order_id: o for plan in plans for o in plan.resting}
+            for order in in_the_way.values():
+                if order.order_id not in asked:
+                    await exchange.cancel_order(order.category, order.symbol, order.order_id)
+                    asked.add(order.order_id)
+            self._job.note("waiting for resting reduce-only orders to be cancelled")
+            await self._job.waits.sleep(_BETWEEN_LOOKS)
+            buckets, plans = await self._plan(places)
+            if not any(plan.blockers for plan in plans):
+                break
+        return buckets, list(plans)
+
+    # --- refusals ---------------------------------------------------------------------------
+
+    async def _refuse(self, plans: Sequence[BucketPlan]) -> None:
+        """End with every leg's own reason, in the order of the legs; nothing was sent for any."""
+        by_leg = {one.leg.component.id: plan for plan in plans for one in plan.legs}
+        blocked = [by_leg[leg.component.id] for leg in self._job.legs]
+        first = next(plan for plan in blocked if plan.blockers)
+        detail = "; ".join(dict.fromkeys(plan.detail for plan in blocked if plan.blockers))
+        results = {
+            leg: LegResult(
+                leg,
+                LegOutcome.REJECTED if plan.blockers else LegOutcome.RESIDUAL,
+                ZERO,
+                None,
+                plan.detail or "nothing was sent",
+            )
+            for leg, plan in by_leg.items()
+        }
+        await self._end.refused(first.blockers[0].code.value, detail, results)
+
+    async def _refuse_all(self, code: str, detail: str) -> None:
+        results = {
+            leg.component.id: LegResult(leg.component.id, LegOutcome.REJECTED, ZERO, None, detail)
+            for leg in self._job.legs
+        }
+        await self._end.refused(code, detail, results)
