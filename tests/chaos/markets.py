@@ -99,7 +99,6 @@ MARKETS: Mapping[str, Market] = MappingProxyType(
             _contracts(("BTCUSDT", "0.001", "0.000001"), ("ETHUSDT", "0.02", "0.00001")),
             _coins(USDT=1_000_000, BTC=1, ETH=10),
             shorts=False,
-            is_offered=False,
         ),
     }
 )
