@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from positiond.bybit.paper.server import PaperServer
+from positiond.http.passwords import hash_password
 
+from tests.e2e.browser import PASSWORD
 from tests.e2e.gate import Gate, gate_before
 from tests.e2e.world import Trader, World, a_world, daemon, trading
 
@@ -54,4 +56,13 @@ async def gated_trader(gated: World) -> AsyncIterator[Trader]:
     async with daemon(gated):
         user = await gated.user("alice")
         async with trading(gated, user, "main") as made:
+            yield made
+
+
+@pytest.fixture
+async def alice(world: World) -> AsyncIterator[Trader]:
+    """As `trader`, but able to sign in."""
+    async with daemon(world):
+        user = await world.store.people.add_user("alice", hash_password(PASSWORD))
+        async with trading(world, user, "main") as made:
             yield made

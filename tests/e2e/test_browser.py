@@ -3,102 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import pytest
-from playwright.async_api import BrowserContext, Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, expect
 from positiond.bybit.paper.server import PaperServer
 from positiond.http.passwords import hash_password
 
+from tests.e2e.browser import PASSWORD, Window, needs_browser, record, window
 from tests.e2e.exchange import books, control, fault
 from tests.e2e.gate import PUBLIC, Gate
 from tests.e2e.world import Trader, World, daemon, trading
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = needs_browser
 
-OPTIONS = ("--no-sandbox", "--disable-quic", "--disable-background-networking")
-PASSWORD = "correct horse battery staple"
 MINUS = "\N{MINUS SIGN}"
 GREEN, RED = "positive", "negative"
-
-
-@dataclass
-class Window:
-    """A browser of one person, with everything that its console complained of."""
-
-    context: BrowserContext
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-    def row(self, position: dict[str, Any]) -> Locator:
-        return self.page.locator(f'[data-testid=position-row][data-position-id="{position["id"]}"]')
-
-    async def sign_in(self, username: str, password: str = PASSWORD) -> None:
-        form = self.page.get_by_test_id("sign-in-form")
-        await form.locator("[name=username]").fill(username)
-        await form.locator("[name=password]").fill(password)
-        await form.locator("[type=submit]").click()
-
-
-@asynccontextmanager
-async def window(url: str) -> AsyncIterator[Window]:
-    """A browser with a profile of its own, at the dashboard; it must have nothing to complain."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        async with async_playwright() as playwright:
-            context = await playwright.chromium.launch_persistent_context(
-                profile, executable_path=CHROMIUM, args=list(OPTIONS)
-            )
-            try:
-                made = Window(context, context.pages[0])
-                listen(made)
-                await made.page.goto(url)
-                yield made
-            finally:
-                await context.close()
-    assert made.complaints == []
-
-
-def listen(opened: Window) -> None:
-    """Script errors, refused policies, failed requests and strange hosts, as they come."""
-    page = opened.page
-
-    def console(message: Any) -> None:
-        # Being nobody yet is what the page asks first; the browser logs its 401.
-        if message.type in ("error", "warning") and "401" not in message.text:
-            opened.complaints.append(message.text)
-
-    def request(asked: Any) -> None:
-        if not asked.url.startswith(page.url.rstrip("/")) and page.url != "about:blank":
-            opened.complaints.append(f"asked {asked.url}")
-
-    page.on("console", console)
-    page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    page.on("request", request)
-
-
-@pytest.fixture
-async def alice(world: World) -> AsyncIterator[Trader]:
-    async with daemon(world):
-        user = await world.store.people.add_user("alice", hash_password(PASSWORD))
-        async with trading(world, user, "main") as made:
-            yield made
-
-
-async def record(world: World, trader: Trader) -> dict[str, Any]:
-    return await trader.record(
-        "alice's own pair",
-        world.holds(trader.paper, "BTCUSDT", "Buy", "0.5"),
-        world.holds(trader.paper, "ETHUSDT", "Sell", "7"),
-    )
 
 
 async def signed_pnl(row: Locator, sign: str, mark: str) -> str:
@@ -153,12 +73,14 @@ async def close_in(world: World, opened: Window, position: dict[str, Any]) -> No
     await expect(lines).to_have_count(2)
     await expect(lines.nth(0)).to_contain_text(re.compile(r"Sell.*0\.5.*BTCUSDT.*reduce-only"))
     await expect(lines.nth(1)).to_contain_text(re.compile(r"Buy.*7.*ETHUSDT.*reduce-only"))
+    await expect(lines.nth(0)).to_contain_text(re.compile(r"At about [\d,.]+ · fee about .* USDT"))
     await modal.get_by_test_id("cancel-close").click()
     await expect(modal).to_have_count(0)
     assert await world.sql("SELECT FROM close_requests") == []
 
-    await fault(world.paper.url, "hang", where="/v5/position/list", ms=4_000, count=2)
     await button.click()
+    await expect(lines.nth(0)).to_contain_text("At about")
+    await fault(world.paper.url, "hang", where="/v5/position/list", ms=4_000, count=2)
     await modal.get_by_test_id("confirm-close").click()
     await expect(row).to_have_attribute("data-status", "CLOSING")
     await expect(button).to_be_disabled()

@@ -40,6 +40,12 @@ export function formatMoney(raw: string, currency: string): MoneyText {
   };
 }
 
+/** An amount that has no direction, such as a fee: rounded alike, without a sign. */
+export function formatAmount(raw: string, currency: string): string {
+  const { amount, unit } = formatMoney(raw, currency);
+  return `${amount.replace("+", "")} ${unit}`.trimEnd();
+}
+
 /** A quantity or price: every digit that counts, grouped. */
 export function formatNumber(raw: string): string {
   const exact = trimmed(parseDecimal(raw));

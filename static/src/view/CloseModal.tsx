@@ -51,7 +51,10 @@ export function CloseModal({ position, isClosing, now, ledger, onConfirm, onCanc
           <Money amount={position.unrealizedPnl} currency={position.pnlCurrency} reason={position.pnlIncomplete} />
         </p>
         <FractionChoice fraction={fraction} onFraction={setFraction} />
-        <p role="status" data-testid="plan-state" data-plan={plan?.planId}>{introOf(preview)}</p>
+        <p>
+          <span role="status" data-testid="plan-state" data-plan={plan?.planId}>{introOf(preview)}</span>{" "}
+          <button class="link" type="button" data-testid="look-again" onClick={preview.again}>Look again</button>
+        </p>
         <ul class="orders">
           {position.legs.map((leg) => (
             <OrderLine
@@ -74,7 +77,6 @@ export function CloseModal({ position, isClosing, now, ledger, onConfirm, onCanc
           <button class="button" type="button" data-first data-testid="cancel-close" onClick={onCancel}>
             Keep it open
           </button>
-          <button class="button" type="button" data-testid="look-again" onClick={preview.again}>Look again</button>
           <ConfirmButton preview={preview} isClosing={isClosing} fraction={fraction} cancelResting={cancelResting} isFit={slippageFault(slippage) === null} onConfirm={confirm} />
         </div>
       </Modal>
@@ -95,8 +97,8 @@ export function CloseModal({ position, isClosing, now, ledger, onConfirm, onCanc
 }
 
 function introOf({ plan, fault }: Preview): string {
-  if (plan !== null) return "These market orders go to Bybit:";
-  return fault === null ? "Reading what Bybit holds…" : "At most these market orders go to Bybit:";
+  if (plan !== null) return "These market orders would go to Bybit:";
+  return fault === null ? "Reading what Bybit holds…" : "At most these market orders would go to Bybit:";
 }
 
 interface ChoiceProps {
@@ -147,7 +149,7 @@ function ConfirmButton({ preview, isClosing, fraction, cancelResting, isFit, onC
       disabled={isClosing || isBlocked || isUnread || !isFit}
       onClick={onConfirm}
     >
-      {isClosing ? "Closing already…" : isBlocked ? "Cannot be closed so" : isUnread ? "Reading Bybit…" : words}
+      {isClosing ? "Closing already…" : isBlocked ? "Something is in the way" : isUnread ? "Reading Bybit…" : words}
     </button>
   );
 }

@@ -1,6 +1,6 @@
 import type { Blocker, PlannedLeg, RestingOrder } from "../model/closePlan";
 import { isNothing } from "../model/closePlan";
-import { formatNumber } from "../model/money";
+import { formatAmount, formatNumber } from "../model/money";
 import { openQuantity, reverseSide, type Leg } from "../model/position";
 import { ACTION_TITLES, type ResolveAction } from "../model/resolving";
 import { deviates } from "../model/standing";
@@ -83,8 +83,8 @@ function BlockerLine({ blocker, onResolve }: { readonly blocker: Blocker; readon
 function estimateWords({ price, fee, feeCoin, quantity }: PlannedLeg): string | null {
   if (isNothing(quantity)) return null;
   if (price === null) return "No estimate: the order book is too thin for it.";
-  const cost = fee === null ? "" : ` · fee about ${formatNumber(fee)} ${feeCoin ?? ""}`;
-  return `At about ${formatNumber(price)}${cost}`.trimEnd();
+  const cost = fee === null ? "" : ` · fee about ${formatAmount(fee, feeCoin ?? "")}`;
+  return `At about ${formatNumber(price)}${cost}`;
 }
 
 function shortfallWords({ shortfall }: PlannedLeg): string | null {

@@ -19,7 +19,7 @@ export function RunningClose({ position, close, ledger }: Props) {
   const attempt = useAttempt();
   const part = close.fraction === null ? "" : ` ${percentWords(close.fraction)}`;
   return (
-    <section class="last-close" aria-label="Running close" data-testid="running-close" data-state={close.state}>
+    <section class="last-close running-close" aria-label="Running close" data-testid="running-close" data-state={close.state}>
       <h3>Closing{part}{close.isOfSet && " together with others"}: {stateWords(close.state)}</h3>
       {close.detail !== null && <p data-testid="close-waits">{close.detail}</p>}
       <ul>

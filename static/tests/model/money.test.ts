@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatMoney, formatNumber, formatSigned } from "../../src/model/money";
+import { formatAmount, formatMoney, formatNumber, formatSigned } from "../../src/model/money";
 
 describe("money as text", () => {
   it.each([
@@ -30,3 +30,10 @@ describe("money as text", () => {
     expect(formatSigned("0.0")).toBe("0");
   });
 });
+
+it.each([["27.868225", "USDT", "27.87 USDT"], ["0", "USDC", "0.00 USDC"], ["0.000012", "BTC", "0.00001200 BTC"], ["1.5", "USD", "$1.50"], ["1", "", "1.00000000"]])(
+  "a fee of %s %s reads %s",
+  (raw, coin, words) => {
+    expect(formatAmount(raw, coin)).toBe(words);
+  },
+);

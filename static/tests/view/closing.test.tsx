@@ -208,6 +208,7 @@ describe("the preview of a close", () => {
     await planShown();
     expect(screen.getByTestId("blocker").textContent).toContain("Whose is it?");
     expect(confirm().disabled).toBe(true);
+    expect(confirm().textContent).toBe("Something is in the way");
     fireEvent.click(screen.getByTestId("lift-rebase"));
     fireEvent.keyDown(screen.getByTestId("resolve-modal"), { key: "Escape" });
     expect(screen.getByTestId("close-modal")).not.toBeNull();

@@ -7,8 +7,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from positiond.daemon.domain.errors import ExchangeUnreachable, PositiondError
-from positiond.daemon.domain.model import Category, Holding
-from positiond.daemon.domain.orders import RequestState
+from positiond.daemon.domain.model import Category, Holding, OrderReport
+from positiond.daemon.domain.orders import MarketOrder, RequestState
 
 from ...builders import BTC, ETH, SHORT, component
 from .fake_time import in_fake_time, now
@@ -112,6 +112,33 @@ async def test_after_a_restart_a_hedged_symbol_is_still_two_buckets() -> None:
     ended = stage.ledger.requests[request.id]
     assert (ended.state, len(outcomes(ended))) == (DONE, 2)
     assert (stage.venue.size(BTC, 1), stage.venue.size(BTC, 2)) == (0, 0)
+
+
+@in_fake_time
+async def test_after_a_restart_neither_side_of_a_hedged_symbol_holds_up_the_other() -> None:
+    stage = Stage(Reaction(hangs=True), Reaction(hangs=True, fills="0.5"))
+    stage.is_hedged = True
+    stage.venue.stream_up = False
+    one = stage.record(component("1"), component("2", SHORT))
+    request = stage.ledger.open_close(one)
+    killed = asyncio.create_task(stage.drive(request))
+    await asyncio.sleep(0.035)
+    killed.cancel()
+    await asyncio.wait({killed})
+    stage.restart()
+    look_up, failing_until = stage.venue.find_order, now() + timedelta(seconds=60)
+
+    async def fail_for_the_long_side(order: MarketOrder) -> OrderReport | None:
+        if order.position_idx == 1 and now() < failing_until:
+            raise ExchangeUnreachable("timeout", "Bybit does not answer")
+        return await look_up(order)
+
+    stage.venue.find_order = fail_for_the_long_side  # type: ignore[method-assign]  # one side fails
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.drive(stage.ledger.requests[request.id]))
+        await asyncio.sleep(20)
+        assert [c.open for c in stage.ledger.positions[one.id].components] == [1, 0]
+    assert stage.ledger.requests[request.id].state is DONE
 
 
 @in_fake_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -200,7 +201,7 @@ async def test_a_set_that_waits_is_cancelled_as_a_whole() -> None:
 
 # --- killed ---------------------------------------------------------------------------------
 
-STORIES = {
+STORIES: dict[str, tuple[str, Callable[[], Stage]]] = {
     "net": ("0.4", lambda: Stage()),
     "part filled": ("0.4", lambda: Stage(Reaction(fills="0.3"), Reaction(fills="0.1"))),
     "one lost": ("0.4", lambda: Stage(Reaction(is_lost=True))),
