@@ -190,12 +190,14 @@ class BucketRun:
         groups = by_bucket(wanted, around.holdings)
         return [plan_bucket(group, around) for group in groups.values()]
 
-    async def around(self, *, with_resting: bool = False) -> Around:
+    async def around(self, *, with_resting: bool = False, may_lag: bool = False) -> Around:
         return await self._job.c.reader.around(
             self.place,
             self.legs[0].instrument_key,
             self._job.exchange,
+            {leg.component.side for leg in self.legs},
             with_resting=with_resting,
+            may_lag=may_lag,
         )
 
     async def _read(self) -> Around | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -12,7 +12,7 @@ from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .close_inbox import Inboxes
 from .domain.bucket_plan import Around
-from .domain.buckets import SymbolKey, place_of
+from .domain.buckets import SymbolKey, place_of, position_idx_for
 from .domain.close_ports import Closes
 from .domain.errors import ExchangeRefused, ExchangeUnreachable
 from .domain.model import (
@@ -21,19 +21,28 @@ from .domain.model import (
     CloseId,
     CloseOrderId,
     Component,
+    Fill,
     Holding,
     InstrumentKey,
     Position,
+    Side,
 )
 from .domain.orders import CloseRequest, RestingOrder
+from .domain.plan import is_as_new_as
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Positions, Switches
+from .domain.verdict import contradiction
 from .in_flight import InFlight
+from .newest_fills import NewestFills
 from .timing import Timing
 from .together import together
 
 # What a symbol query for a contract says that Bybit does not list any more (V5: error 10001).
 _PARAMETER_ERROR: Final = 10001
+# Bybit's rows follow its executions within a moment: so often one that lags is read again, after
+# so many seconds each time, before whoever asks is told.
+_LOOKS: Final = 8
+_BETWEEN_LOOKS: Final = 0.3
 
 
 def _no_price(_key: InstrumentKey) -> Decimal | None:
@@ -69,7 +78,12 @@ class Closing:
     @property
     def reader(self) -> PlaceReader:
         return PlaceReader(
-            self.positions, self.catalogue, self.price, self.fee_tolerance, self.timing
+            self.positions,
+            self.catalogue,
+            self.price,
+            self.fee_tolerance,
+            self.timing,
+            self.in_flight.fills,
         )
 
 
@@ -106,29 +120,39 @@ class PlaceReader:
         price: Callable[[InstrumentKey], Decimal | None],
         fee_tolerance: Decimal,
         timing: Timing,
+        fills: NewestFills,
     ) -> None:
         self._positions = positions
         self._catalogue = catalogue
         self._price = price
         self._fee_tolerance = fee_tolerance
         self._timing = timing
+        self._fills = fills
 
     async def around(
         self,
         place: SymbolKey,
         key: InstrumentKey,
         exchange: AccountExchange,
+        sides: Iterable[Side],
         *,
         with_resting: bool = False,
+        may_lag: bool = False,
     ) -> Around:
-        """What is around legs of the instrument at the place, read now and all at once."""
+        """What is around legs of the instrument at the place, on these sides, read now.
+
+        ExchangeUnreachable where the rows cannot be true, leave out a side, or (unless they
+        `may_lag`) are older than a fill that was known before: nobody sizes an order by such.
+        """
         instrument = await self._catalogue.instrument(key)
-        claims = await self._positions.claims(place.account_id, place.category, place.symbol)
-        reads = [partial(self._holdings, place, key, exchange)]
+        reads = [partial(self._sizes, place, key, exchange, frozenset(sides), may_lag)]
         if with_resting and place.category is not Category.SPOT:
             reads.append(partial(self._resting, key, exchange))
         # Each begins with its own task: one that is cancelled before that never began at all.
         found = await together(read() for read in reads)
+        # After the sizes: of what is recorded meanwhile the claim is then known for certain, the
+        # holding perhaps not yet, and the share too small rather than too large.
+        claims = await self._positions.claims(place.account_id, place.category, place.symbol)
         return Around(
             place,
             instrument,
@@ -139,13 +163,40 @@ class PlaceReader:
             fee_tolerance=self._fee_tolerance,
         )
 
+    async def _sizes(
+        self,
+        place: SymbolKey,
+        key: InstrumentKey,
+        exchange: AccountExchange,
+        sides: frozenset[Side],
+        may_lag: bool,
+    ) -> _Found:
+        """Rows without contradiction that show every fill which is known by now."""
+        # Not those that come meanwhile: where somebody trades without a pause it would never end.
+        fills = () if may_lag else self._fills.recent(place)
+        for look in range(_LOOKS):
+            if look:
+                await self._timing.sleep(_BETWEEN_LOOKS)
+            found = await self._holdings(place, key, exchange)
+            rows = found[0]
+            if why := contradiction(rows) or _missing(sides, rows):
+                raise ExchangeUnreachable("contradictory-rows", f"{key.symbol}: {why}")
+            if not rows or self._is_over(place, key) or _shows(rows, fills):
+                return found
+        raise ExchangeUnreachable(
+            "rows-lag", f"{key.symbol}: Bybit's row is older than the last fill there"
+        )
+
+    def _is_over(self, place: SymbolKey, key: InstrumentKey) -> bool:
+        return place.category is not Category.SPOT and self._catalogue.is_delivered(key)
+
     async def _holdings(
         self, place: SymbolKey, key: InstrumentKey, exchange: AccountExchange
     ) -> _Found:
         if place.category is Category.SPOT and place.symbol == key.symbol:
             # Its coin is not known yet: there is no such wallet to ask for.
             return [], []
-        is_over = place.category is not Category.SPOT and self._catalogue.is_delivered(key)
+        is_over = self._is_over(place, key)
         try:
             rows = await exchange.holdings_in(place.category, place.symbol, urgent=True)
         except ExchangeRefused as error:
@@ -167,3 +218,16 @@ class PlaceReader:
     def _flat(self, place: SymbolKey) -> Holding:
         now = self._timing.now()
         return Holding(place.category, place.symbol, 0, None, ZERO, None, None, None, now)
+
+
+def _missing(sides: Iterable[Side], rows: Sequence[Holding]) -> str | None:
+    """Why the rows say nothing of one of the sides: in hedge mode each has a row of its own."""
+    told = {row.position_idx for row in rows}
+    if all(position_idx_for(side, rows) in told for side in sides) or not rows:
+        return None
+    return "Bybit gave no row for one side of the hedge"
+
+
+def _shows(rows: Sequence[Holding], fills: Iterable[Fill]) -> bool:
+    """Whether some row is as new as each fill; which side a fill belongs to it does not say."""
+    return all(any(is_as_new_as([r], r.position_idx, fill) for r in rows) for fill in fills)

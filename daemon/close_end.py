@@ -91,7 +91,7 @@ class CloseEnd:
         buckets = {order.bucket for order in bucket.orders}
         fills = {key: f for key, f in self._job.last_fills.items() if key in buckets}
         while True:
-            around = await bucket.around()
+            around = await bucket.around(may_lag=True)
             if all(is_as_new_as(around.holdings, k.position_idx, f) for k, f in fills.items()):
                 return around
             bucket.note(f"waiting for a position read as new as the fills in {bucket.symbol}")

@@ -47,6 +47,11 @@ class NewestFills:
         ]
         return max((lag for lag in unseen if lag < _GOOD_FOR), default=None)
 
+    def recent(self, place: SymbolKey) -> tuple[Fill, ...]:
+        """Those of the place that its rows may still lag behind."""
+        since = self._now() - _GOOD_FOR
+        return tuple(fill for fill, at in self._of(place) if at > since)
+
     def _of(self, place: SymbolKey) -> list[tuple[Fill, datetime]]:
         if place.category is not Category.SPOT:
             return [self._fills[place]] if place in self._fills else []

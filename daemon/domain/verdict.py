@@ -166,7 +166,7 @@ def contradiction(rows: Iterable[Holding]) -> str | None:
         return "Bybit gave a row of an unknown positionIdx"
     if len(set(indices)) < len(indices):
         return "Bybit gave two rows for one positionIdx"
-    if 0 in held and held & {1, 2}:
+    if 0 in held and {1, 2} & {*indices}:
         return "Bybit gave rows of one-way and of hedge mode at once"
     return next((why for row in told if (why := _absurdity(row))), None)
 

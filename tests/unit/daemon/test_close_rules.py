@@ -25,6 +25,9 @@ RULES = {
         "test_two_positions_on_one_symbol_never_take_each_others_share",
         "test_coin_locked_in_the_traders_own_orders_is_a_blocker",
         "test_a_small_leg_never_pays_the_fees_of_all_others",
+        "test_a_size_from_before_a_known_trade_of_the_traders_sizes_no_order",
+        "test_claims_are_read_after_the_sizes_that_they_are_compared_with",
+        "test_rows_that_cannot_be_true_send_nothing_until_the_request_expires",
     ),
     "3 a loss without an owner": (
         "test_a_loss_without_an_owner_is_refused_before_any_order",

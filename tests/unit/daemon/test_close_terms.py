@@ -102,6 +102,7 @@ async def plan_of(stage: Stage, one: Position) -> str:
             symbol_key(leg.symbol),
             instrument(leg.symbol).key,
             stage.venue,
+            {leg.side},
             with_resting=True,
         )
         plans.append(plan_bucket([WantedLeg(leg, CloseId(uuid_of("preview")), leg.open)], around))

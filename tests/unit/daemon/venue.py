@@ -26,6 +26,7 @@ from positiond.daemon.domain.model import (
     KeyInfo,
     OrderReport,
     OrderStatus,
+    Side,
 )
 from positiond.daemon.domain.orders import (
     Acked,
@@ -115,6 +116,13 @@ class Venue:
         self._seq += 1
         moved = _Size(now(), self.size(symbol, idx) + Decimal(signed), self._seq)
         self._sizes.setdefault((symbol, idx), []).append(moved)
+
+    def traded(self, symbol: str, signed: str | Decimal) -> Fill:
+        """A trade by hand, as the stream tells of it."""
+        self.trade(symbol, signed)
+        side = Side.BUY if Decimal(signed) > 0 else Side.SELL
+        size = abs(Decimal(signed))
+        return fill(size, side, symbol, exec_id=f"hand-{self._seq}", at=now(), seq=self._seq)
 
     def filled(self, symbol: str) -> Decimal:
         """What our orders closed of the symbol, by the venue's own account."""

@@ -149,6 +149,7 @@ def test_a_leg_that_was_closed_in_the_focus_takes_its_old_verdict_with_it() -> N
         ("0", DeviationKind.MISSING),
         ("1.5", DeviationKind.SURPLUS),
         ("-0.1", DeviationKind.FLIPPED),
+        (holding("1"), holding("0", idx=1), holding("0", idx=2)),
     ],
 )
 def test_a_deviation_has_a_name(held: str, kind: DeviationKind) -> None:
