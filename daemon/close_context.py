@@ -146,7 +146,7 @@ class PlaceReader:
         """
         instrument = await self._catalogue.instrument(key)
         reads = [partial(self._sizes, place, key, exchange, frozenset(sides), may_lag)]
-        if with_resting and place.category is not Category.SPOT:
+        if with_resting and place.category is not Category.SPOT and not self._is_over(place, key):
             reads.append(partial(self._resting, key, exchange))
         # Each begins with its own task: one that is cancelled before that never began at all.
         found = await together(read() for read in reads)
@@ -161,6 +161,7 @@ class PlaceReader:
             resting=tuple(order for _, orders in found for order in orders),
             price=self._price(key),
             fee_tolerance=self._fee_tolerance,
+            is_over=self._is_over(place, key),
         )
 
     async def _sizes(

@@ -36,7 +36,8 @@ class WantedLeg:
 class Around:
     """What was read of a bucket's place just now, for legs of one instrument.
 
-    `price` is the valuation price, where it is known; `resting` are the symbol's open orders.
+    `price` is the valuation price, where it is known; `resting` are the symbol's open orders;
+    `is_over` that the contract is past its delivery.
     """
 
     place: SymbolKey
@@ -46,6 +47,7 @@ class Around:
     resting: tuple[RestingOrder, ...] = ()
     price: Decimal | None = None
     fee_tolerance: Decimal = ZERO
+    is_over: bool = False
 
     def share(self, legs: Sequence[Component]) -> Share:
         return bucket_share(
@@ -137,22 +139,37 @@ def plan_bucket(legs: Sequence[WantedLeg], around: Around) -> BucketPlan:
     if legs[0].component.category is Category.SPOT and legs[0].component.coin is None:
         symbol = legs[0].component.symbol
         return _blocked(plan, Blocker.COIN_UNKNOWN, f"{symbol}: its coin is not known yet")
+    if around.is_over and not share.actual:
+        # Delivery took everybody's: nobody has to say whose it was, nor at what price it netted.
+        return _gone(plan, "nothing left on Bybit after the delivery")
     if share.blocker is not None:
         return _blocked(plan, share.blocker, share.detail)
-    if len(legs) == 1 and not share.quantity:
-        gone = LegPlan(legs[0], shortfall=legs[0].quantity, detail="nothing left on Bybit")
-        return replace(plan, legs=(gone,))
+    if _is_alone(plan) and not share.quantity:
+        return _gone(plan, "nothing left on Bybit")
     instrument = around.instrument
     if instrument is None:
         return _blocked(plan, Blocker.NOT_TRADING, f"{plan.symbol} is not listed")
     return _sized(plan, share, instrument, around)
 
 
+def _is_alone(plan: BucketPlan) -> bool:
+    """Whether one leg is all that is open: of several none may be short, of one the rest closes."""
+    return sum(one.leg.component.open > 0 for one in plan.legs) == 1
+
+
+def _gone(plan: BucketPlan, detail: str) -> BucketPlan:
+    legs = (
+        replace(p, shortfall=p.leg.quantity, detail=detail if p.leg.quantity else "")
+        for p in plan.legs
+    )
+    return replace(plan, legs=tuple(legs))
+
+
 def _sized(plan: BucketPlan, share: Share, instrument: Instrument, around: Around) -> BucketPlan:
     """The plan with its order, where nothing forbids to think of one."""
     step = instrument.quantity_step
     # Several legs are only planned while all that they claim is there: one may be short alone.
-    most = share.quantity if len(plan.legs) == 1 else None
+    most = share.quantity if _is_alone(plan) else None
     there = [p.leg.quantity if most is None else min(p.leg.quantity, most) for p in plan.legs]
     signed = [
         (p.leg, p.leg.component.side.sign, floor_to_step(quantity, step))

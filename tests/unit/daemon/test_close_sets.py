@@ -8,13 +8,20 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.model import Position, PositionStatus
-from positiond.daemon.domain.orders import CloseRequest, LegOutcome, OrderState, RequestState
+from positiond.daemon.domain.errors import ExchangeRefused
+from positiond.daemon.domain.model import Category, Holding, Position, PositionStatus
+from positiond.daemon.domain.orders import (
+    CloseRequest,
+    LegOutcome,
+    OrderState,
+    RequestState,
+    RestingOrder,
+)
 
 from ...builders import ALICE, BTC, ETH, SHORT, component, instrument, symbol_key
 from .fake_time import in_fake_time, now
 from .stage import Stage, outcomes
-from .venue import Reaction
+from .venue import Reaction, Venue
 
 DONE, FAILED = RequestState.DONE, RequestState.FAILED
 FLAT = LegOutcome.FLAT
@@ -278,3 +285,45 @@ async def test_an_unknown_net_order_keeps_all_its_legs_from_ending() -> None:
         assert all(r.state.is_open for r in stage.ledger.requests.values())
     assert {r.state for r in stage.ledger.requests.values()} == {DONE}
     assert len(stage.venue.sent) == 1
+
+
+# --- delivered ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("together", [True, False])
+@in_fake_time
+async def test_what_was_delivered_ends_closed_whoever_else_had_a_part(together: bool) -> None:
+    stage = Stage()
+    over = "BTCUSDT-26DEC14"
+    stage.door.rules[over] = instrument(over, status="Closed")
+    long = stage.record(component("1", symbol=over, of="long"), name="long", held=False)
+    short = stage.record(component("1", SHORT, over, of="short"), name="short", held=False)
+    if together:
+        ended = await stage.close_set(long, short)
+    else:
+        ended = [await stage.close(long), await stage.close(short)]
+    assert [(r.state, outcomes(r)) for r in ended] == [(DONE, [LegOutcome.SHORTFALL])] * 2
+    assert (stage.venue.sent, stage.ledger.netted) == ([], {})
+
+
+class Forgetful(Venue):
+    """Answers for a contract as Bybit does for one that it lists no more (V5: error 10001)."""
+
+    async def holdings_in(
+        self, category: Category, symbol: str, *, urgent: bool = True
+    ) -> list[Holding]:
+        raise ExchangeRefused("params-error", "symbol invalid", ret_code=10001)
+
+    async def open_orders(self, category: Category, symbol: str) -> list[RestingOrder]:
+        raise ExchangeRefused("params-error", "symbol invalid", ret_code=10001)
+
+
+@in_fake_time
+async def test_a_contract_that_bybit_lists_no_more_ends_closed() -> None:
+    stage = Stage()
+    stage.venue = Forgetful(stage.gate)
+    over = stage.record(component("1", symbol="BTCUSDT-26DEC14"), held=False)
+    ended = await stage.close(over)
+    assert (ended.state, outcomes(ended)) == (DONE, [LegOutcome.SHORTFALL])
+    assert ended.ended_at is not None
+    assert ended.ended_at < ended.created_at + timedelta(seconds=5)

@@ -59,6 +59,29 @@ def test_nothing_left_is_a_report_and_no_blocker() -> None:
     assert (plan.quantity, plan.blockers, plan.legs[0].shortfall) == (0, (), 1)
 
 
+def test_what_went_with_a_delivered_contract_is_nobodys_to_assign() -> None:
+    leg, other, short = component("1"), component("2", of="other"), component("3", SHORT, of="s")
+    for others in ((other,), (short,), (other, short)):
+        there = around(leg, "0", *others, status="Closed")
+        assert codes(alone(leg, there)) != []
+        plan = alone(leg, replace(there, is_over=True))
+        assert (plan.quantity, plan.blockers, plan.legs[0].shortfall) == (0, (), 1)
+
+
+def test_legs_that_netted_in_a_delivered_contract_wait_for_no_price() -> None:
+    long, short = component("1"), component("1", SHORT, of="short")
+    there = replace(around(long, "0", short, status="Closed"), is_over=True)
+    plan = planned([long, short], there)
+    assert (plan.nettings, plan.blockers) == ((), ())
+    assert [one.shortfall for one in plan.legs] == [1, 1]
+
+
+def test_what_bybit_still_holds_of_a_contract_past_its_delivery_is_no_shortfall() -> None:
+    leg = component("1")
+    plan = alone(leg, replace(around(leg, "1", status="Closed"), is_over=True))
+    assert codes(plan) == [Blocker.NOT_TRADING]
+
+
 def test_below_the_minimum_is_a_report_and_no_blocker() -> None:
     leg = component("0.04")
     plan = alone(leg, around(leg, "0.04", step="0.01", least="0.05", status="Closed"))
@@ -192,6 +215,16 @@ def test_a_set_beside_a_third_position_leaves_it_its_own() -> None:
     long, short = component("1", of="a"), component("0.4", SHORT, of="b")
     third = component("5", of="third")
     assert planned([long, short], around(long, "5.6", short, third)).quantity == Decimal("0.6")
+
+
+def test_the_last_open_leg_of_a_set_closes_what_is_there() -> None:
+    first, last = component("1", closed="1"), component("1", of="last")
+    plan = planned([first, last], around(last, "0.3", first))
+    assert (plan.quantity, plan.blockers) == (Decimal("0.3"), ())
+    assert [one.shortfall for one in plan.legs] == [0, Decimal("0.7")]
+    gone = planned([first, last], around(last, "0", first))
+    assert (gone.quantity, gone.blockers) == (0, ())
+    assert [one.shortfall for one in gone.legs] == [0, 1]
 
 
 def test_a_set_that_a_third_position_nets_against_is_refused() -> None:
