@@ -241,14 +241,16 @@ class OrderSettler:
         self, order: CloseOrder, proof: AbsenceProof, asked_at: datetime
     ) -> CloseOrder:
         """Every lookup was empty, begun at `asked_at` in server time."""
+        # Also of an order that exists: the first look after an outage may come too early.
+        is_silent = proof.looked_up_empty(asked_at)
         # An id that Bybit gave proves that the order existed, also to the next process.
         if order.state is OrderState.UNKNOWN and order.order_id is None:
-            if not proof.looked_up_empty(asked_at) or await self._has_executions(order):
+            if not is_silent or await self._has_executions(order):
                 return order
             order = replace(
                 _moved(order, OrderEvent.PROVEN_ABSENT), detail="proven never to have arrived"
             )
-        elif ended_unfilled(order.signed_at or order.created_at, asked_at):
+        elif is_silent and ended_unfilled(order.signed_at or order.created_at, asked_at):
             if await self._has_executions(order):
                 return order
             order = replace(

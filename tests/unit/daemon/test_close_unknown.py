@@ -192,6 +192,18 @@ async def test_an_acknowledged_order_without_a_trace_ended_unfilled_after_a_minu
 
 
 @in_fake_time
+async def test_one_empty_look_after_an_outage_ends_no_acknowledged_order() -> None:
+    stage = Stage(Reaction(shows_after=75.0))
+    stage.venue.stream_up = False
+    stage.venue.lookups_fail_until = now() + timedelta(seconds=70)
+    stage.venue.executions_lag = timedelta(seconds=75)
+    one = stage.record(component("1"))
+    ended = await stage.close(one)
+    assert (ended.state, outcomes(ended)) == (DONE, [LegOutcome.FLAT])
+    assert stage.ledger.positions[one.id].components[0].open == 0
+
+
+@in_fake_time
 async def test_an_order_seen_open_is_waited_for() -> None:
     stage = Stage(
         Reaction(
