@@ -130,7 +130,7 @@ class CloseDesk:
         if request.set_id is not None:
             together = await self._closes.requests_of_set(request.set_id)
         for one in together:
-            self._portfolio.last_closes[one.position_id] = one
+            self._portfolio.note_close(one)
         await self._show(one.position_id for one in together)
         return CloseStatus(request, tuple(await self._closes.orders([close_id])))
 

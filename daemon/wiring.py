@@ -327,7 +327,8 @@ class Daemon:
         return exchange
 
     def _show_close(self, request: CloseRequest) -> None:
-        self._portfolio.last_closes[request.position_id] = request
+        if not self._portfolio.note_close(request):
+            return
         position = self._portfolio.positions.get(request.position_id)
         self.tracker.mark((request.position_id,))
         if position is not None:

@@ -96,6 +96,21 @@ class Portfolio:
         others = {b: size for b, size in self.unassigned.items() if not is_theirs(b)}
         self.unassigned = others | {b: size for b, size in recorded.items() if is_theirs(b)}
 
+    def note_close(self, request: CloseRequest) -> bool:
+        """Keep it as the position's last close; False where that would set back what is shown.
+
+        Whoever drives a close learns late that it was cancelled: it is over by then, and the
+        position may have a newer one.
+        """
+        known = self.last_closes.get(request.position_id)
+        if known is not None:
+            is_older = known.id != request.id and known.created_at > request.created_at
+            is_over = known.id == request.id and not known.state.is_open and request.state.is_open
+            if is_older or is_over:
+                return False
+        self.last_closes[request.position_id] = request
+        return True
+
     def drop(self, position_id: PositionId) -> Position | None:
         """Forget the position, and what is known of symbols that nobody holds any more.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from positiond.daemon.domain.model import Category, Verdict
+from positiond.daemon.domain.orders import RequestState
 from positiond.daemon.domain.portfolio import Portfolio
 from positiond.daemon.domain.verdict import Reading
 
@@ -15,6 +17,7 @@ from ...builders import (
     ETH,
     NOON,
     OTHER_ACCOUNT,
+    close_request,
     component,
     holding,
     key_of,
@@ -102,3 +105,25 @@ def test_a_spot_leg_moves_to_its_coin_once_that_is_known() -> None:
     portfolio.readings[coin_key("BTC")] = Reading((balance("1"),), NOON)
     assert len(portfolio.holders([coin_key("BTC")])) == 1
     assert portfolio.holders([coin_key(BTC)]) == frozenset()
+
+
+# --- closes ---------------------------------------------------------------------------------
+
+
+def test_a_close_that_ended_never_hides_a_newer_one() -> None:
+    portfolio, one = Portfolio(), position()
+    old = close_request(one, created_at=NOON)
+    new = close_request(one, created_at=NOON + timedelta(seconds=1))
+    assert portfolio.note_close(new)
+    assert not portfolio.note_close(replace(old, state=RequestState.CANCELLED))
+    assert portfolio.last_closes[one.id] is new
+
+
+def test_a_close_that_ended_is_never_shown_as_open_again() -> None:
+    portfolio, one = Portfolio(), position()
+    waiting = close_request(one, created_at=NOON)
+    cancelled = replace(waiting, state=RequestState.CANCELLED)
+    assert portfolio.note_close(waiting)
+    assert portfolio.note_close(cancelled)
+    assert not portfolio.note_close(replace(waiting, detail="trading is paused"))
+    assert portfolio.last_closes[one.id] is cancelled
