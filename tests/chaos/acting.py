@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from decimal import Context, Decimal
 from typing import Any
 
 import aiohttp
 from positiond.bybit.paper.refusals import Refused
 
-from tests.chaos.journal import Answer, RunRecord
+from tests.chaos.journal import Answer, RunRecord, now_ms
 from tests.chaos.markets import MARKETS
-from tests.chaos.plan import Ask, HandTrade
+from tests.chaos.plan import Ask, HandTrade, Holding, Rest
 from tests.chaos.stage import Stage
 from tests.chaos.troubles import Trouble
 from tests.e2e.world import eventually
 
 _TRIES_FOR = 60.0
+_PLAN_WITHIN = 5.0
+_ABOVE, _BELOW = Decimal("1.04"), Decimal("0.96")
+_THREE_DIGITS = Context(prec=3)
 _TRY_AGAIN = 0.15
 _ORDER_WITHIN = 2.0
 _LOOK_EVERY = 0.002
@@ -46,32 +51,63 @@ class Acting:
     async def ask(self, record: RunRecord, ask: Ask, *, is_calm: bool = False) -> None:
         """Ask until there is an answer, as a client does who does not know what became of it."""
         await self._at(ask.at)
-        position = record.positions[ask.position]
         headers = {"Idempotency-Key": ask.key} if ask.key else {}
-        path = f"/api/positions/{position.id}/close"
-        wish = {"fraction": ask.fraction} if ask.fraction else {}
+        asked_ms = now_ms()
+        path, wish = await self._wish(record, ask)
         status, body = await self._told("POST", path, ask.client, headers, wish)
-        answer = Answer(
-            ask.position,
-            ask.client,
-            ask.key,
-            status,
-            body.get("close_id"),
-            body.get("code"),
-            is_calm,
-        )
-        record.answers.append(answer)
-        record.say(f"asked to close {ask.position} by {ask.client} with {ask.key}: {answer}")
-        if ask.cancel_after is not None and answer.close_id:
+        told = {row["position_id"]: row["close_id"] for row in _accepted(body)}
+        answers = [
+            Answer(
+                number,
+                ask.client,
+                ask.key,
+                status,
+                told.get(str(record.positions[number].id)),
+                body.get("code"),
+                is_calm,
+                body.get("set_id"),
+                replace(ask.terms, by_plan="expected_plan" in wish),
+                len(ask.positions) > 1,
+                asked_ms,
+                now_ms(),
+            )
+            for number in ask.positions
+        ]
+        record.answers.extend(answers)
+        record.say(f"asked to close {ask.positions} by {ask.client}: {wish} {answers}")
+        close_id = answers[0].close_id
+        if ask.cancel_after is not None and close_id:
             await asyncio.sleep(ask.cancel_after)
-            status, body = await self._told("DELETE", f"/api/closes/{answer.close_id}", 0, {}, None)
-            record.say(f"cancel of {answer.close_id}: {status} {body.get('code')}")
+            status, body = await self._told("DELETE", f"/api/closes/{close_id}", 0, {}, None)
+            record.say(f"cancel of {close_id}: {status} {body.get('code')}")
+
+    async def _wish(self, record: RunRecord, ask: Ask) -> tuple[str, dict[str, Any]]:
+        """Where to ask, and in which words; without a plan where none is to be had."""
+        terms, wish = ask.terms, dict[str, Any]()
+        if terms.slippage:
+            wish["slippage"] = terms.slippage
+        if terms.cancel_resting:
+            wish["cancel_resting"] = True
+        ids = [str(record.positions[number].id) for number in ask.positions]
+        if len(ids) > 1:
+            return "/api/positions/close", {**wish, "position_ids": ids}
+        if terms.fraction:
+            wish["fraction"] = terms.fraction
+        if terms.by_plan:
+            query = f"?fraction={terms.fraction}" if terms.fraction else ""
+            path = f"/api/positions/{ids[0]}/close-plan{query}"
+            status, plan = await self._told("GET", path, ask.client, {}, None, _PLAN_WITHIN)
+            record.say(f"plan of {ask.positions}: {status} {plan}")
+            if status == 200:
+                wish["expected_plan"] = plan["plan_id"]
+        return f"/api/positions/{ids[0]}/close", wish
 
     def _acts(self, record: RunRecord) -> list[Any]:
         plan = record.plan
         return [
             *(self.ask(record, ask) for ask in plan.asks),
             *(self._trade(record, trade) for trade in plan.trades),
+            *(self._rest(record, rest) for rest in plan.rests),
             *(self._trouble(trouble, record) for trouble in plan.troubles),
             *(self._cut(record, moment) for moment in plan.cuts),
         ]
@@ -82,10 +118,11 @@ class Acting:
         path: str,
         client: int,
         headers: dict[str, str],
-        wish: dict[str, str] | None,
+        wish: dict[str, Any] | None,
+        within: float = _TRIES_FOR,
     ) -> tuple[int, dict[str, Any]]:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _TRIES_FOR
+        deadline = loop.time() + within
         while True:
             try:
                 async with self._clients[client].request(
@@ -120,6 +157,28 @@ class Acting:
         order = done["order"]
         record.by_hand(done, MARKETS[what.market].category)
         record.say(f"{said}: {order['cumExecQty']}")
+
+    async def _rest(self, record: RunRecord, rest: Rest) -> None:
+        await self._at(rest.at)
+        what = rest.what
+        said = f"limit order {what.side} {what.quantity} {what.symbol} idx {rest.idx}"
+        try:
+            done = self._stage.paper.control(
+                "order",
+                account=record.paper.uid,
+                category=MARKETS[what.market].category,
+                symbol=what.symbol,
+                side=what.side,
+                qty=str(what.quantity),
+                price=f"{_far(record, what):f}",
+                position_idx=rest.idx,
+                reduce_only=True,
+            )
+        except Refused as refused:
+            record.say(f"{said}: refused, {refused.message}")
+            return
+        record.by_hand(done, MARKETS[what.market].category)
+        record.say(f"{said}: {done['order']['orderStatus']}")
 
     async def _trouble(self, trouble: Trouble, record: RunRecord | None) -> None:
         """In force for its time; afterwards it is counted how often it struck."""
@@ -176,3 +235,17 @@ class Acting:
 
     async def _at(self, moment: float) -> None:
         await asyncio.sleep(self._began + moment - asyncio.get_running_loop().time())
+
+
+def _accepted(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The closes that a 202 promises, one or a set's."""
+    if "closes" in body:
+        return list(body["closes"])
+    return [body] if "close_id" in body else []
+
+
+def _far(record: RunRecord, what: Holding) -> Decimal:
+    """A price that the exchange takes, too far off to be met; three digits are on every tick."""
+    orders = record.hand_orders.values()
+    paid = next(Decimal(o["avgPrice"]) for o in orders if o["symbol"] == what.symbol)
+    return _THREE_DIGITS.create_decimal(paid * (_ABOVE if what.side == "Sell" else _BELOW))

@@ -13,7 +13,7 @@ import aiohttp
 from tests.chaos.acting import Acting
 from tests.chaos.journal import RunRecord, now_ms
 from tests.chaos.judge import Violation, judge
-from tests.chaos.plan import Ask, BatchPlan
+from tests.chaos.plan import Ask, BatchPlan, Terms
 from tests.chaos.stage import Daemon, Stage, a_stage
 from tests.fixtures_store import PostgresServer
 
@@ -72,10 +72,15 @@ async def _ask_again(stage: Stage, acting: Acting, http: aiohttp.ClientSession) 
     async with asyncio.TaskGroup() as group:
         for record in stage.records:
             record.calm_from_ms = now_ms()
+            left = []
             for number, position in enumerate(record.positions):
                 shown = await _get(http, f"/api/positions/{position.id}")
                 if shown["status"] == "ACTIVE":
-                    group.create_task(acting.ask(record, Ask(0, number, 0, None), is_calm=True))
+                    left.append(number)
+            alone = [(number,) for number in left]
+            for wanted in [tuple(left)] if record.plan.ends_together and left else alone:
+                ask = Ask(0, wanted, 0, None, terms=Terms(cancel_resting=True))
+                group.create_task(acting.ask(record, ask, is_calm=True))
     await _until_ended(stage, _CALM_WITHIN)
 
 

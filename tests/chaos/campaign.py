@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from positiond.daemon.domain.errors import PositiondError
 
 from tests.chaos.batch import Outcome, play
+from tests.chaos.journal import RunRecord
 from tests.chaos.markets import FRACTIONS_OFFERED, OFFERED
 from tests.chaos.plan import plan_batch
 from tests.chaos.stage import databases
@@ -42,6 +44,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     closes: Counter[str] = field(default_factory=Counter)
     markets: Counter[str] = field(default_factory=Counter)
+    terms: Counter[str] = field(default_factory=Counter)
     violations: int = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -52,7 +55,9 @@ class Tally:
             self.markets[record.plan.market] += 1
             self.asks += len(record.answers)
             self.trades += len(record.plan.trades)
-            self.orders += sum(len(close["orders"]) for close in record.closes.values())
+            orders = [row for close in record.closes.values() for row in close["orders"]]
+            self.orders += len({row["order_link_id"] for row in orders})
+            self.terms.update(_terms(record))
             self.faults.update(record.fired)
             for close in record.closes.values():
                 self.closes[f"{close['state']} {close['code'] or ''}".strip()] += 1
@@ -154,8 +159,27 @@ class Campaign:
         print(f"faults      {sum(tally.faults.values())}: {_counted(tally.faults)}")
         print(f"kill -9     {tally.kills}")
         print(f"closes      {sum(tally.closes.values())}: {_counted(tally.closes)}")
+        print(f"among them  {_counted(tally.terms)}")
         print(f"broken off  {len(self._failed)}")
         print(f"violations  {tally.violations}", flush=True)
+
+
+def _terms(record: RunRecord) -> Counter[str]:
+    """What was special about the closes of a run."""
+    told: Counter[str] = Counter()
+    for close in record.closes.values():
+        told["of a set"] += bool(close["set_id"])
+        told["of a part"] += bool(close["fraction"])
+        told["with slippage"] += bool(close["slippage"])
+        told["with cancel_resting"] += close["cancel_resting"]
+        sent = [row for row in close["orders"] if len(row["parts"]) > 1]
+        told["with an order of several legs"] += bool(sent)
+        told["netted without an order"] += any(
+            Decimal(leg["filled"]) and leg["average_price"] and not close["orders"]
+            for leg in close["legs"]
+        )
+    told["by a plan"] += len({a.close_id for a in record.answers if a.terms.by_plan})
+    return told
 
 
 def _counted(counter: Counter[str]) -> str:

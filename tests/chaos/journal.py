@@ -10,7 +10,7 @@ from typing import Any
 from positiond.bybit.paper.server import PaperAccount
 from positiond.daemon.domain.model import Account, Position
 
-from tests.chaos.plan import RunPlan
+from tests.chaos.plan import PLAIN, RunPlan, Terms
 
 Row = dict[str, Any]
 
@@ -21,7 +21,8 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client was told last; earlier tries ended in a broken connection or a 5xx."""
+    """What a client was told last of a position, of those of a set each; earlier tries ended in
+    a broken connection or a 5xx."""
 
     position: int
     client: int
@@ -30,6 +31,11 @@ class Answer:
     close_id: str | None
     code: str | None
     is_calm: bool
+    set_id: str | None = None
+    terms: Terms = PLAIN
+    is_of_set: bool = False
+    asked_ms: int = 0
+    told_ms: int = 0
 
 
 @dataclass(slots=True)

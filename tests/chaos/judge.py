@@ -13,8 +13,17 @@ from decimal import Decimal
 from itertools import pairwise
 
 from tests.chaos.books import ZERO, Bucket, Sent, bucket_of, moved
-from tests.chaos.journal import Row, RunRecord
-from tests.chaos.truth import UNSEEN_MS, Leg, Truth, created_ms, ended_ms, is_done
+from tests.chaos.journal import Answer, Row, RunRecord
+from tests.chaos.truth import (
+    UNSEEN_MS,
+    Claim,
+    Leg,
+    Standing,
+    Truth,
+    created_ms,
+    ended_ms,
+    is_done,
+)
 
 _PERMITTED = frozenset({"flat", "dust", "shortfall"})
 _ENDS = frozenset({"DONE", "FAILED", "CANCELLED"})
@@ -44,6 +53,7 @@ def judge(record: RunRecord) -> list[Violation]:
         *_ends_told(truth),
         *_positions(truth),
         *_answers(record),
+        *_sets(record),
         *_calm(truth),
     ]
 
@@ -76,20 +86,39 @@ def _orders(truth: Truth) -> Iterator[Violation]:
         if not only_reduces or order.kind != "Market" or order.close_on_trigger:
             yield Violation("not a reduce-only market order", f"{order}")
         claim = truth.claims.get(order.link_id)
-        leg = truth.legs.get(claim[1]) if claim else None
-        if leg is None:
+        if claim is None or not all(part.component_id in truth.legs for part in claim.parts):
             yield Violation("an order that nobody wrote down", f"{order}")
-        elif order.bucket != leg.bucket or order.side != ("Sell" if leg.sign > 0 else "Buy"):
-            yield Violation("an order off its leg", f"{order} for {leg}")
+        elif not _is_of_its_legs(truth, order, claim):
+            yield Violation("an order off its leg", f"{order} for {claim}")
     for link_id, orders in by_link.items():
         if len([order for order in orders if order.filled]) > 1:
             yield Violation("sent twice", f"{link_id}: {orders}")
 
 
+def _is_of_its_legs(truth: Truth, order: Sent, claim: Claim) -> bool:
+    """It sits where they do, closes them as a net, and they are of closes asked for together."""
+    heavy = [part for part in claim.parts if not truth.is_light(part, order)]
+    light = [part for part in claim.parts if truth.is_light(part, order)]
+    net = sum((p.quantity for p in heavy), ZERO) - sum((p.quantity for p in light), ZERO)
+    closes = {part.close_id for part in claim.parts}
+    together = {one["close_id"] for one in truth.together(truth.record.closes[min(closes)])}
+    return (
+        net == order.quantity
+        and closes <= together
+        and all(
+            truth.legs[part.component_id] in truth.legs_of(truth.record.closes[part.close_id])
+            and truth.legs[part.component_id].bucket == order.bucket
+            for part in claim.parts
+        )
+    )
+
+
 def _shares(truth: Truth) -> Iterator[Violation]:
     for order in truth.books.orders:
         claim = truth.claims.get(order.link_id)
-        if not order.filled or claim is None or claim[1] not in truth.legs:
+        if not order.filled or claim is None:
+            continue
+        if not all(part.component_id in truth.legs for part in claim.parts):
             continue
         share = truth.share_for(order)
         if order.filled > share:
@@ -140,13 +169,12 @@ def _ends_told(truth: Truth) -> Iterator[Violation]:
             yield Violation("DONE without proof", f"{close}")
         if close["state"] == "FAILED":
             yield from _failure(truth, close)
-        for component_id in _legs_of(truth, close):
-            leg = truth.legs[component_id]
-            filled = truth.filled(component_id, close["close_id"])
-            row = legs.get(component_id)
+        for leg in truth.legs_of(close):
+            filled = truth.filled(leg.component_id, close["close_id"])
+            row = legs.get(leg.component_id)
             if row is None:
                 # A leg with nothing open takes no part.
-                is_open = truth.wanted(component_id, close) > 0
+                is_open = truth.wanted(leg.component_id, close) > 0
                 if filled or (is_open and close["state"] == "DONE"):
                     yield Violation("a leg without outcome", f"{leg} filled {filled}: {close}")
                 continue
@@ -165,7 +193,8 @@ def _outcome(truth: Truth, close: Row, leg: Leg, row: Row) -> Iterator[Violation
     if (outcome == "flat") != (left == 0):
         yield Violation("outcome told wrong", f"{left} is left, told {row}")
     if outcome in ("shortfall", "dust"):
-        found = truth.standings(leg, created_ms(close) - UNSEEN_MS, ended_ms(close) + 1_000)
+        window = created_ms(close) - UNSEEN_MS, ended_ms(close) + 1_000
+        found = truth.standings(truth.group(leg, close), *window)
         if all(standing.share > 0 for standing in found):
             yield Violation("a shortfall that was none", f"{left} of {leg} was there: {row}")
     if outcome == "unknown":
@@ -177,14 +206,46 @@ def _failure(truth: Truth, close: Row) -> Iterator[Violation]:
     code = close["code"]
     if not code:
         yield Violation("FAILED without a code", f"{close}")
-    if code not in ("shortfall-unattributed", "netted"):
-        return
     window = created_ms(close) - UNSEEN_MS, ended_ms(close) + 1_000
-    for component_id in _legs_of(truth, close):
-        for standing in truth.standings(truth.legs[component_id], *window):
-            if standing.is_unattributed if code != "netted" else standing.is_netted:
-                return
-    yield Violation("refused for no reason", f"{close}")
+    reasons = {
+        "shortfall-unattributed": lambda: any(
+            standing.is_unattributed for standing in _standings(truth, close, *window)
+        ),
+        "netted": lambda: any(standing.is_netted for standing in _standings(truth, close, *window)),
+        "resting-orders": lambda: _is_in_the_way(truth, close),
+        "plan-changed": lambda: _has_changed(truth, close),
+    }
+    if code in reasons and not reasons[code]():
+        yield Violation("refused for no reason", f"{close}")
+
+
+def _standings(truth: Truth, close: Row, since_ms: int, until_ms: int) -> Iterator[Standing]:
+    """All that a close, and those asked for with it, works on: one in the way is in all's."""
+    for one in truth.together(close):
+        for leg in truth.legs_of(one):
+            yield from truth.standings(truth.group(leg, one), since_ms, until_ms)
+
+
+def _is_in_the_way(truth: Truth, close: Row) -> bool:
+    """Whether the trader ever had an order resting where the close works."""
+    places = {leg.bucket for one in truth.together(close) for leg in truth.legs_of(one)}
+    return any(order.bucket in places for order in truth.books.orders if order.kind == "Limit")
+
+
+def _has_changed(truth: Truth, close: Row) -> bool:
+    """Whether a plan was agreed to, and then something that it says may have become another."""
+    asked = [
+        answer.asked_ms
+        for answer in truth.record.answers
+        if answer.close_id == close["close_id"] and answer.terms.by_plan
+    ]
+    since, until = min(asked, default=ended_ms(close)) - UNSEEN_MS, ended_ms(close)
+    places = {leg.bucket for leg in truth.legs_of(close)}
+    traded = (c.at_ms for bucket in places for c in truth.books.of(bucket))
+    others = [other for other in truth.record.closes.values() if other is not close]
+    moments = [*traded, *(ended_ms(other) for other in others)]
+    rested = _is_in_the_way(truth, close)
+    return bool(asked) and (rested or any(since <= at <= until for at in moments))
 
 
 def _positions(truth: Truth) -> Iterator[Violation]:
@@ -207,16 +268,47 @@ def _positions(truth: Truth) -> Iterator[Violation]:
 
 
 def _answers(record: RunRecord) -> Iterator[Violation]:
-    """The same key is the same close; nothing but a closed position refuses to be closed."""
+    """The same key is the same close; what is told of a set is true."""
     by_key: dict[str, set[str]] = defaultdict(set)
     for answer in record.answers:
         if answer.status == 202 and answer.key and answer.close_id:
-            by_key[answer.key].add(answer.close_id)
-        elif answer.status != 202 and answer.code != "already-closed":
+            by_key[f"{answer.key} of {answer.position}"].add(answer.close_id)
+        elif answer.status != 202 and not _may_refuse(record, answer):
             yield Violation("refused for no reason", f"{answer}")
     for key, found in by_key.items():
         if len(found) > 1:
             yield Violation("one key, two closes", f"{key}: {found}")
+
+
+def _may_refuse(record: RunRecord, answer: Answer) -> bool:
+    """A closed position; a plan that is too old; in a set, one that is being closed already."""
+    if answer.code == "plan-changed":
+        return answer.terms.by_plan
+    if answer.code == "close-open":
+        return answer.is_of_set and any(
+            created_ms(close) <= answer.told_ms and ended_ms(close) >= answer.asked_ms
+            for close in record.closes.values()
+        )
+    return answer.code == "already-closed"
+
+
+def _sets(record: RunRecord) -> Iterator[Violation]:
+    """Who was promised a set has closes of one, and it is of different positions."""
+    members: dict[str, list[Row]] = defaultdict(list)
+    for close in record.closes.values():
+        if close.get("set_id"):
+            members[close["set_id"]].append(close)
+    for answer in record.answers:
+        if answer.set_id and answer.status == 202 and answer.close_id:
+            close = record.closes[answer.close_id]
+            wanted = str(record.positions[answer.position].id)
+            if (close.get("set_id"), close["position_id"]) != (answer.set_id, wanted):
+                yield Violation("a set told wrong", f"{answer}: {close}")
+    for set_id, closes in members.items():
+        if len({close["position_id"] for close in closes}) < len(closes):
+            yield Violation("a set told wrong", f"{set_id}: {closes}")
+        if len({close["created_at"] for close in closes}) > 1:
+            yield Violation("a set told wrong", f"{set_id} did not begin at once: {closes}")
 
 
 def _calm(truth: Truth) -> Iterator[Violation]:
@@ -228,18 +320,10 @@ def _calm(truth: Truth) -> Iterator[Violation]:
             continue
         blocked = any(
             standing.is_unattributed or standing.is_netted
-            for component_id in _legs_of(truth, close)
-            for standing in truth.standings(
-                truth.legs[component_id], created_ms(close), ended_ms(close)
-            )
+            for standing in _standings(truth, close, created_ms(close), ended_ms(close))
         )
         if close["state"] != "DONE" and not blocked:
             yield Violation("not closed although nothing went wrong", f"{close}")
-
-
-def _legs_of(truth: Truth, close: Row) -> list[str]:
-    number = [str(p.id) for p in truth.record.positions].index(close["position_id"])
-    return [leg.component_id for leg in truth.legs.values() if leg.position == number]
 
 
 def _closes_of(record: RunRecord, position_id: str) -> list[Row]:

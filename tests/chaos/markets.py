@@ -24,7 +24,8 @@ class Contract:
 class Market:
     """A kind of contract; an account that trades it has `balances` at first.
 
-    `is_offered`: whether the daemon closes it at all; else it is tried only when it is named.
+    `rests`: whether limit orders of the trader's may be in the way. `is_offered`: whether the
+    daemon closes it at all; else it is tried only when it is named.
     """
 
     category: str
@@ -32,6 +33,7 @@ class Market:
     balances: Mapping[str, Decimal]
     hedges: bool = False
     shorts: bool = True
+    rests: bool = False
     is_offered: bool = True
 
 
@@ -66,6 +68,7 @@ MARKETS: Mapping[str, Market] = MappingProxyType(
             ),
             _coins(USDT=1_000_000),
             hedges=True,
+            rests=True,
         ),
         "usdc": Market(
             "linear",

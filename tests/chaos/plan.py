@@ -42,20 +42,43 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What is said with a close; `by_plan`: as its preview shows it, or not at all."""
+
+    fraction: str | None = None
+    slippage: str | None = None
+    cancel_resting: bool = False
+    by_plan: bool = False
+
+
+PLAIN = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """A client asks for a close of the position with this number; it may change its mind."""
+    """A client asks for a close of the positions with these numbers, of several together; it may
+    change its mind."""
 
     at: float
-    position: int
+    positions: tuple[int, ...]
     client: int
     key: str | None
     cancel_after: float | None = None
-    fraction: str | None = None
+    terms: Terms = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class HandTrade:
     """The trader trades; `idx` names the position of a hedged account."""
+
+    at: float
+    what: Holding
+    idx: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A reduce-only limit order of the trader's, too far from the price to fill."""
 
     at: float
     what: Holding
@@ -72,7 +95,10 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """One account: what it holds, who asks for what, and what goes wrong. Times in seconds."""
+    """One account: what it holds, who asks for what, and what goes wrong. Times in seconds.
+
+    `ends_together`: what is left when nothing goes wrong any more is closed as one set.
+    """
 
     number: int
     market: str
@@ -83,6 +109,8 @@ class RunPlan:
     trades: tuple[HandTrade, ...]
     troubles: tuple[Trouble, ...]
     cuts: tuple[float, ...]
+    rests: tuple[Rest, ...] = ()
+    ends_together: bool = False
 
     def idx(self, side: str) -> int:
         """The venue's index of the bucket that a leg of this side sits in."""
@@ -144,6 +172,8 @@ def plan_run(seed: int, number: int, markets: Sequence[str], fractions: bool) ->
         _trades(rng, name, contracts, hedged),
         _run_troubles(rng, asks),
         tuple(_moments(rng, rng.choice((0, 0, 1, 2)))),
+        _rests(rng, market, positions, hedged),
+        rng.random() < 0.5,
     )
 
 
@@ -183,20 +213,40 @@ def _asks(rng: random.Random, prefix: str, positions: int, fractions: bool) -> t
             moment = rng.uniform(0.0, ACTS_WITHIN)
             key = f"{prefix}-{position}-{volley}"
             # All of a volley ask for the same: a key stands for one wish.
-            fraction = rng.choice((None, None, "0.5", "0.25", "0.123"))
+            wanted = _wanted(rng, position, positions)
+            terms = _terms(rng, fractions=fractions and len(wanted) == 1, alone=len(wanted) == 1)
             for _ in range(rng.choice((1, 2, 2, 5))):
-                keyed = rng.random() < 0.6
+                # Everybody looks at a preview of his own: with it, no two wishes are the same.
+                keyed = rng.random() < 0.6 and not terms.by_plan
                 asks.append(
                     Ask(
                         at=round(moment + rng.choice((0.0, 0.0, 0.01, 0.4)), 3),
-                        position=position,
+                        positions=wanted,
                         client=rng.randint(0, 1),
                         key=f"{key}-{rng.randint(0, 1)}" if keyed else None,
                         cancel_after=rng.uniform(0, 0.3) if rng.random() < 0.02 else None,
-                        fraction=fraction if fractions else None,
+                        terms=terms,
                     )
                 )
     return tuple(sorted(asks, key=lambda ask: ask.at))
+
+
+def _wanted(rng: random.Random, position: int, positions: int) -> tuple[int, ...]:
+    """The position alone, or it and some others together."""
+    if rng.random() < 0.6:
+        return (position,)
+    others = [number for number in range(positions) if number != position]
+    return (position, *rng.sample(others, rng.randint(1, len(others))))
+
+
+def _terms(rng: random.Random, *, fractions: bool, alone: bool) -> Terms:
+    fraction = rng.choice((None, None, "0.5", "0.25", "0.123"))
+    return Terms(
+        fraction if fractions else None,
+        rng.choice(("0.5", "3")) if rng.random() < 0.2 else None,
+        rng.random() < 0.2,
+        alone and rng.random() < 0.15,
+    )
 
 
 def _trades(
@@ -209,11 +259,28 @@ def _trades(
     return tuple(trades)
 
 
+def _rests(
+    rng: random.Random,
+    market: Market,
+    positions: Sequence[Sequence[Holding]],
+    hedged: bool,
+) -> tuple[Rest, ...]:
+    """In the way of closing a leg: from before that is asked for, or from somewhere in between."""
+    if not market.rests or rng.random() < 0.75:
+        return ()
+    leg = rng.choice(rng.choice(positions))
+    side = "Sell" if leg.side == "Buy" else "Buy"
+    idx = (1 if leg.side == "Buy" else 2) if hedged else 0
+    what = Holding(leg.market, leg.symbol, side, leg.quantity)
+    return (Rest(rng.choice((0.0, round(rng.uniform(0.0, ACTS_WITHIN), 3))), what, idx),)
+
+
 def _run_troubles(rng: random.Random, asks: Sequence[Ask]) -> tuple[Trouble, ...]:
     # When a position is first asked for its orders leave: what strikes nobody is no trouble.
     first: dict[int, float] = {}
     for ask in asks:
-        first.setdefault(ask.position, ask.at)
+        for position in ask.positions:
+            first.setdefault(position, ask.at)
     moments = list(first.values())
     several = _troubles(rng, COMPOUND_TROUBLES, rng.choice((0, 1, 1)), moments)
     return several + _troubles(rng, ACCOUNT_TROUBLES, rng.randint(1, 4), moments)

@@ -24,6 +24,14 @@ def stamp(ms: int) -> str:
     return datetime.fromtimestamp((START + ms) / 1000, UTC).isoformat()
 
 
+def order_row(link_id: str, *parts: tuple[str, str, str]) -> Row:
+    names = ("component_id", "close_id", "quantity")
+    return {
+        "order_link_id": link_id,
+        "parts": [dict(zip(names, part, strict=True)) for part in parts],
+    }
+
+
 class Scene:
     """Two positions of 3 and 2 in one bucket, 1 beside them of the trader's own; the first is
     closed by one order of 3. What is changed afterwards is what went wrong."""
@@ -69,7 +77,7 @@ class Scene:
             "created_at": stamp(59_000),
             "ended_at": stamp(62_000),
             "legs": [{"component_id": component_id, "outcome": "flat", "filled": "3"}],
-            "orders": [{"order_link_id": "link-1", "component_id": component_id}],
+            "orders": [order_row("link-1", (component_id, CLOSE, "3"))],
         }
 
     def size(self, size: str) -> None:

@@ -1,15 +1,23 @@
 """What was whose at any moment, by the exchange's books and what had been recorded before.
 
-The one thing taken from the daemon is which leg an order was written down for; that claim is
-checked (each order of ours has one, of its symbol and side), and cannot make a fill disappear.
+Two things are taken from the daemon. Which legs an order was written down for: that claim is
+checked (each order of ours has one, of its symbol and sides, that adds up to what it sent), and
+cannot make a fill disappear. And what legs of a set closed against each other without an order,
+which counts only where both sides of a bucket did so alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
+
+from positiond.daemon.domain.allocation import closed_by
+from positiond.daemon.domain.model import CloseId, ComponentId
+from positiond.daemon.domain.orders import OrderPart
 
 from tests.chaos.books import SPOT, ZERO, Books, Bucket, Change, Sent, bucket_of, read_books
 from tests.chaos.journal import Row, RunRecord
@@ -33,9 +41,32 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """The legs that an order closes when it fills wholly."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    component_id: str
+    close_id: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What one execution closed of a leg, unsigned."""
+
+    serial: int
+    close_id: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """A leg at one moment: what is open, what of the bucket is its own, and what stands against
-    closing it."""
+    """Legs that close together at one moment: what is open of them as a net, what of the bucket is
+    their own, and what stands against closing it."""
 
     open: Decimal
     share: Decimal
@@ -50,24 +81,77 @@ class Truth:
     record: RunRecord
     books: Books = field(init=False)
     legs: dict[str, Leg] = field(init=False)
-    claims: dict[str, tuple[str, str]] = field(init=False)
+    claims: dict[str, Claim] = field(init=False)
     unassigned: dict[Bucket, Decimal] = field(init=False)
-    _leg_of: dict[str, tuple[str, str]] = field(init=False)
+    _closed: dict[str, list[Closed]] = field(init=False)
+    _netted: dict[tuple[str, str], Decimal] = field(init=False)
 
     def __post_init__(self) -> None:
         self.books = read_books(self.record.books)
         self.legs = {leg.component_id: leg for leg in _legs(self.record)}
         self.claims = {
-            row["order_link_id"]: (close_id, row["component_id"])
-            for close_id, close in self.record.closes.items()
+            row["order_link_id"]: Claim(tuple(_parts(row)))
+            for close in self.record.closes.values()
             for row in close["orders"]
         }
         self.unassigned = _unassigned(self.record, {leg.bucket for leg in self.legs.values()})
-        self._leg_of = {
-            order.order_id: self.claims[order.link_id]
-            for order in self.books.orders
-            if order.link_id in self.claims
-        }
+        self._closed = self._split()
+        self._netted = self._netting()
+
+    def _split(self) -> dict[str, list[Closed]]:
+        """What each fill of ours closed of each leg, in the order of the fills."""
+        found: dict[str, list[Closed]] = {component_id: [] for component_id in self.legs}
+        for order in self.books.orders:
+            claim = self.claims.get(order.link_id)
+            if claim is None or not all(part.component_id in self.legs for part in claim.parts):
+                continue
+            filled, before = ZERO, dict[ComponentId, Decimal]()
+            for change in self.books.of(order.bucket):
+                if change.order_id != order.order_id:
+                    continue
+                filled += abs(change.amount)
+                closed = self._closed_by(claim, order, filled)
+                for part in claim.parts:
+                    key = ComponentId(UUID(part.component_id))
+                    more = closed[key] - before.get(key, ZERO)
+                    found[part.component_id].append(Closed(change.serial, part.close_id, more))
+                before = dict(closed)
+        return found
+
+    def _closed_by(
+        self, claim: Claim, order: Sent, filled: Decimal
+    ) -> Mapping[ComponentId, Decimal]:
+        """The daemon's own rule, since any that conserves the sum would be as good."""
+        if len(claim.parts) == 1:
+            # Whatever filled, more than was written down too.
+            return {ComponentId(UUID(claim.parts[0].component_id)): filled}
+        shares = [
+            OrderPart(
+                ComponentId(UUID(part.component_id)),
+                CloseId(UUID(part.close_id)),
+                part.quantity,
+                is_light=self.is_light(part, order),
+            )
+            for part in claim.parts
+        ]
+        return closed_by(
+            shares, order.quantity, filled, self.legs[claim.parts[0].component_id].step
+        )
+
+    def _netting(self) -> dict[tuple[str, str], Decimal]:
+        """What was told closed beyond the fills, where it cancels out in its bucket."""
+        sums: dict[tuple[str, Bucket], Decimal] = defaultdict(Decimal)
+        found: dict[tuple[str, str], Decimal] = {}
+        sets: dict[tuple[str, str], tuple[str, Bucket]] = {}
+        for close_id, close in self.record.closes.items():
+            for row in close["legs"] if close.get("set_id") else ():
+                key = (row["component_id"], close_id)
+                leg = self.legs[key[0]]
+                more = Decimal(row["filled"]) - self._by_orders(*key)
+                if more > 0 and not leg.bucket.is_spot:
+                    found[key], sets[key] = more, (close["set_id"], leg.bucket)
+                    sums[sets[key]] += leg.sign * more
+        return {key: more for key, more in found.items() if not sums[sets[key]]}
 
     # What was done by whom
 
@@ -78,16 +162,6 @@ class Truth:
 
     def is_ours(self, change: Change) -> bool:
         return change.order_id not in self.record.hand_orders
-
-    def ours(self, component_id: str, close_id: str | None = None) -> list[Change]:
-        """The fills of a leg's orders, of all closes or of one."""
-        leg = self.legs[component_id]
-        return [
-            change
-            for change in self.books.of(leg.bucket)
-            for claim in [self._leg_of.get(change.order_id)]
-            if claim is not None and claim[1] == component_id and close_id in (None, claim[0])
-        ]
 
     def wanted(self, component_id: str, close: Row) -> Decimal:
         """What a close had to close of a leg: what was open when it began, or its part of that."""
@@ -102,31 +176,68 @@ class Truth:
         return part // leg.step * leg.step
 
     def filled(self, component_id: str, close_id: str | None = None) -> Decimal:
-        return sum((abs(c.amount) for c in self.ours(component_id, close_id)), ZERO)
+        """What was closed of a leg, by all closes or by one."""
+        netted = (
+            more
+            for key, more in self._netted.items()
+            if key[0] == component_id and close_id in (None, key[1])
+        )
+        return self._by_orders(component_id, close_id) + sum(netted, ZERO)
+
+    def _by_orders(self, component_id: str, close_id: str | None = None) -> Decimal:
+        found = self._closed[component_id]
+        return sum((one.quantity for one in found if close_id in (None, one.close_id)), ZERO)
+
+    def is_light(self, part: Part, order: Sent) -> bool:
+        """Whether the leg is on the order's own side, and nets with what that closes."""
+        return (self.legs[part.component_id].sign > 0) == (order.side == "Buy")
 
     def orders_of(self, close_id: str) -> list[Sent]:
-        """The orders that the exchange took of one close."""
-        found = [(order, self._leg_of.get(order.order_id)) for order in self.books.orders]
-        return [order for order, claim in found if claim is not None and claim[0] == close_id]
+        """The orders that the exchange took with a part of one close."""
+        return [
+            order
+            for order in self.books.orders
+            for claim in [self.claims.get(order.link_id)]
+            if claim is not None and any(part.close_id == close_id for part in claim.parts)
+        ]
+
+    def together(self, close: Row) -> list[Row]:
+        """The closes that it was asked for with, itself among them."""
+        if not close.get("set_id"):
+            return [close]
+        return [c for c in self.record.closes.values() if c.get("set_id") == close["set_id"]]
+
+    def legs_of(self, close: Row) -> list[Leg]:
+        number = [str(p.id) for p in self.record.positions].index(close["position_id"])
+        return [leg for leg in self.legs.values() if leg.position == number]
+
+    def group(self, leg: Leg, close: Row) -> tuple[Leg, ...]:
+        """The legs that a close, or its set, closes as one; coin nets with nothing."""
+        if leg.bucket.is_spot:
+            return (leg,)
+        legs = (other for one in self.together(close) for other in self.legs_of(one))
+        return tuple(other for other in legs if other.bucket == leg.bucket)
 
     # What was whose
 
     def share_for(self, order: Sent) -> Decimal:
-        """The most that was the leg's when the order was sent; trades by hand that it may not
+        """The most that was the legs' when the order was sent; trades by hand that it may not
         have seen count as the trader would have it, our own fills always."""
-        leg = self.legs[self.claims[order.link_id][1]]
-        fills = [c for c in self.books.of(leg.bucket) if c.order_id == order.order_id]
+        first = self.claims[order.link_id].parts[0]
+        close = self.record.closes[first.close_id]
+        group = self.group(self.legs[first.component_id], close)
+        fills = [c for c in self.books.of(order.bucket) if c.order_id == order.order_id]
         before = fills[0].serial
         since, until = order.created_ms - UNSEEN_MS, fills[0].at_ms
         return max(
-            self._standing(leg, before, seen, closed).share
-            for seen in self._moments(leg.bucket, since, until)
+            self._standing(group, before, seen, closed).share
+            for seen in self._moments(order.bucket, since, until)
             for closed in (since, until)
         )
 
-    def standings(self, leg: Leg, since_ms: int, until_ms: int) -> Iterator[Standing]:
-        """How the leg stood at every moment of a time."""
-        changes = self.books.of(leg.bucket)
+    def standings(self, group: Sequence[Leg], since_ms: int, until_ms: int) -> Iterator[Standing]:
+        """How the legs stood at every moment of a time."""
+        changes = self.books.of(group[0].bucket)
         bounds = [c.serial for c in changes if since_ms < c.at_ms <= until_ms]
         first = min(bounds, default=None)
         if first is None:
@@ -134,7 +245,7 @@ class Truth:
         last = 1 + max((c.serial for c in changes if c.at_ms <= until_ms), default=0)
         for serial in dict.fromkeys((first, *bounds, last)):
             for closed in (since_ms, until_ms):
-                yield self._standing(leg, serial, serial, closed)
+                yield self._standing(group, serial, serial, closed)
 
     def _moments(self, bucket: Bucket, since_ms: int, until_ms: int) -> list[int]:
         """Serials before which trades by hand count: one for each that may not have been seen."""
@@ -143,35 +254,52 @@ class Truth:
         seen = [c.serial + 1 for c in hand if c.at_ms <= until_ms]
         return [*unseen, max(seen, default=0)]
 
-    def _standing(self, leg: Leg, ours_before: int, hand_before: int, closed_ms: int) -> Standing:
+    def _standing(
+        self, group: Sequence[Leg], ours_before: int, hand_before: int, closed_ms: int
+    ) -> Standing:
         """With our fills and hand trades up to these serials, and what had been closed by then."""
-        actual = self.at_first(leg.bucket) + sum(
+        bucket = group[0].bucket
+        actual = self.at_first(bucket) + sum(
             (
                 c.amount
-                for c in self.books.of(leg.bucket)
+                for c in self.books.of(bucket)
                 if c.serial < (ours_before if self.is_ours(c) else hand_before)
             ),
             ZERO,
         )
-        unassigned = self.unassigned.get(leg.bucket, ZERO)
+        unassigned = self.unassigned.get(bucket, ZERO)
         rivals = [
             other
             for other in self.legs.values()
-            if other.bucket == leg.bucket
-            and other != leg
+            if other.bucket == bucket
+            and other not in group
             and not self._is_closed(other.position, closed_ms)
-            and self._open(other, ours_before)
+            and self._open(other, ours_before, closed_ms)
         ]
-        others = sum((other.sign * self._open(other, ours_before) for other in rivals), ZERO)
-        open_ = self._open(leg, ours_before)
-        share = min(max(leg.sign * (actual - unassigned - others), ZERO), open_)
-        expected = unassigned + others + leg.sign * open_
-        short = share < open_ and bool(rivals or unassigned)
-        return Standing(open_, share, expected * actual < 0 or short, leg.sign * actual < share)
+        others = self._net(rivals, ours_before, closed_ms)
+        net = self._net(group, ours_before, closed_ms)
+        sign = (net > 0) - (net < 0) or group[0].sign
+        own = actual - unassigned - others
+        share = min(max(sign * own, ZERO), abs(net))
+        several = len([leg for leg in group if self._open(leg, ours_before, closed_ms)]) > 1
+        short = share < abs(net) and bool(rivals or unassigned or several)
+        unattributed = (
+            (unassigned + others + net) * actual < 0 or short or (several and not net and bool(own))
+        )
+        return Standing(abs(net), share, unattributed, sign * actual < share)
 
-    def _open(self, leg: Leg, before: int) -> Decimal:
-        filled = (abs(c.amount) for c in self.ours(leg.component_id) if c.serial < before)
-        return leg.quantity - sum(filled, ZERO)
+    def _net(self, legs: Sequence[Leg], before: int, closed_ms: int) -> Decimal:
+        return sum((leg.sign * self._open(leg, before, closed_ms) for leg in legs), ZERO)
+
+    def _open(self, leg: Leg, before: int, closed_ms: int) -> Decimal:
+        closed = (c.quantity for c in self._closed[leg.component_id] if c.serial < before)
+        netted = (
+            more
+            for (component_id, close_id), more in self._netted.items()
+            if component_id == leg.component_id
+            and ended_ms(self.record.closes[close_id]) <= closed_ms
+        )
+        return leg.quantity - sum(closed, ZERO) - sum(netted, ZERO)
 
     def _is_closed(self, position: int, at_ms: int) -> bool:
         wanted = str(self.record.positions[position].id)
@@ -227,3 +355,8 @@ def _unassigned(record: RunRecord, buckets: set[Bucket]) -> dict[Bucket, Decimal
         if bucket in buckets and not bucket.is_spot:
             found[bucket] = found.get(bucket, ZERO) + holding.signed
     return found
+
+
+def _parts(row: Row) -> Iterator[Part]:
+    for part in row["parts"]:
+        yield Part(part["component_id"], part["close_id"], Decimal(part["quantity"]))
