@@ -14,11 +14,19 @@ from .backoff import Backoff
 from .bucket_run import BucketRun
 from .close_job import CloseJob
 from .close_orders import has_news, note_newest
+from .domain.absence import SILENT_FOR
 from .domain.bucket_plan import Around
 from .domain.closing import RequestEvent, next_request_state
-from .domain.errors import CredentialsRefused
-from .domain.model import ZERO, BucketKey, ComponentId
-from .domain.orders import CloseEnding, CloseRequest, LegOutcome, LegResult, RequestState
+from .domain.errors import CredentialsRefused, ExchangeUnreachable
+from .domain.model import ZERO, BucketKey, ComponentId, Fill
+from .domain.orders import (
+    CloseEnding,
+    CloseOrder,
+    CloseRequest,
+    LegOutcome,
+    LegResult,
+    RequestState,
+)
 from .domain.outcome import PERMITTED, leg_result, unverified_result, worst
 from .domain.plan import is_as_new_as
 from .domain.verdict import Reading
@@ -102,9 +110,23 @@ class CloseEnd:
         known = set(self._job.last_fills)
         for order in self._job.orders:
             if order.filled and order.bucket not in known:
-                fills = await self._job.exchange.fills_of(order.draft, order.order_id)
+                fills = await self._fills_of(order)
                 if fills:
                     note_newest(self._job.last_fills, order.bucket, fills)
+
+    async def _fills_of(self, order: CloseOrder) -> list[Fill]:
+        """All that are booked: a list that lags would let a row pass that is older than the last.
+
+        Not after a minute: rows have caught up by then, and lists may have forgotten.
+        """
+        exchange = self._job.exchange
+        fills = [f for f in await exchange.fills_of(order.draft, order.order_id) if f.changes_size]
+        if sum((fill.quantity for fill in fills), ZERO) < order.filled:
+            age = await exchange.server_now() - (order.signed_at or order.created_at)
+            if age < SILENT_FOR:
+                why = f"{order.instrument_symbol}: waiting for the executions of the order"
+                raise ExchangeUnreachable("executions-lag", why)
+        return fills
 
     def _has_late_fill(self) -> bool:
         inboxes = self._job.c.inboxes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -142,11 +143,9 @@ async def test_a_database_that_fails_half_way_leads_to_the_same_end() -> None:
         check(stage, await play(stage, None))
 
 
-@in_fake_time
-async def test_after_a_restart_the_size_read_is_newer_than_every_attempts_fills() -> None:
-    stage = Stage(Reaction(fills="0.4"))
-    one = stage.record(component("1"))
-    request = stage.ledger.open_close(one)
+async def killed_while_verifying(stage: Stage) -> tuple[Stage, CloseRequest]:
+    """A close of 1 with all its orders settled, of which a new process knows by its rows."""
+    request = stage.ledger.open_close(stage.record(component("1")))
     killed = asyncio.Event()
     stage.once[RequestState.VERIFYING] = killed.set
     run = asyncio.create_task(stage.drive(request))
@@ -154,7 +153,33 @@ async def test_after_a_restart_the_size_read_is_newer_than_every_attempts_fills(
     run.cancel()
     await asyncio.wait({run})
     stage.restart()
+    return stage, request
+
+
+@in_fake_time
+async def test_after_a_restart_the_size_read_is_newer_than_every_attempts_fills() -> None:
+    stage, request = await killed_while_verifying(Stage(Reaction(fills="0.4")))
     # Its rows now show the bucket as it was before the second attempt's fill, for a while.
     stage.venue.freeze_rows(before=stage.venue.fills[-1], seconds=30)
     await stage.drive(stage.ledger.requests[request.id])
     assert stage.portfolio.readings[symbol_key()].holdings[0].signed == 0
+
+
+@in_fake_time
+async def test_after_a_restart_the_last_fill_is_asked_for_until_the_lists_show_it() -> None:
+    stage, request = await killed_while_verifying(Stage())
+    # The stream told of it; neither the lists nor the rows show it yet.
+    stage.venue.executions_lag = timedelta(seconds=15)
+    stage.venue.freeze_rows(before=stage.venue.fills[-1], seconds=30)
+    await stage.drive(stage.ledger.requests[request.id])
+    assert stage.portfolio.readings[symbol_key()].holdings[0].signed == 0
+    assert any("executions" in note for note in stage.notes())
+
+
+@in_fake_time
+async def test_executions_that_no_list_shows_any_more_hold_up_no_end_for_ever() -> None:
+    stage, request = await killed_while_verifying(Stage())
+    stage.venue.executions_lag = timedelta(days=1)
+    await stage.drive(stage.ledger.requests[request.id])
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, outcomes(ended)) == (RequestState.DONE, [LegOutcome.FLAT])
