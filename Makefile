@@ -14,6 +14,9 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 .PHONY: help demo test thorough chaos lint bench long readme dashboard lock clean
 .DEFAULT_GOAL := help
 
+# Hundreds of processes start in a run: each finds the modules compiled, whatever the shell says.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+
 help:
 	@echo 'make demo       the whole thing on this machine, nothing to configure'
 	@echo 'make test       the tests that take minutes at most'
@@ -31,10 +34,10 @@ demo: .venv/runtime.stamp
 
 test: .venv/dev.stamp
 	@$(if $(CHROMIUM),:,echo 'Chromium is not installed: the browser tests are skipped.')
-	@exec $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+	@exec $(PYTEST) -n 4 --dist worksteal $(ARGS)
 
 thorough: .venv/dev.stamp
-	@exec $(BIN)/python -m pytest -n 4 --dist worksteal -m thorough $(ARGS)
+	@exec $(PYTEST) -n 4 --dist worksteal -m thorough $(ARGS)
 
 chaos: .venv/dev.stamp
 	@exec $(BIN)/python -m tests.chaos $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -47,7 +50,7 @@ bench: .venv/dev.stamp
 	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 long: .venv/dev.stamp
-	@exec $(BIN)/python -m pytest -m long $(ARGS)
+	@exec $(PYTEST) -m long $(ARGS)
 
 readme: .venv/dev.stamp
 	@exec $(BIN)/python -m tests.readme

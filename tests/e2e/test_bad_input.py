@@ -83,8 +83,8 @@ REFUSED: dict[str, tuple[dict[str, object], int, str, str]] = {
     "another category than the symbol's": (
         legs(category="inverse"),
         422,
-        "wrong-category",
-        "components[0].category",
+        "unknown-symbol",
+        "components[0].symbol",
     ),
     "a side that is none": (legs(side="Long"), 422, "invalid-value", "components[0].side"),
     "a zero quantity": (legs(quantity="0"), 422, "quantity-zero", "components[0].quantity"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.e2e.scenarios import contracts as c
 from tests.e2e.scenarios.contracts import Leg
+from tests.e2e.scenarios.machine import Moment, moment
 from tests.e2e.scenarios.stage import Stage, leg_of
 from tests.e2e.scenarios.table import Row, Story
 
@@ -243,14 +244,17 @@ async def burst(stage: Stage, leg: Leg, step: str, number: int = 14) -> None:
     """A change each second for longer than anybody waits: flagged by 12 s, right at the end."""
     position_id = await stage.recorded(leg)
     left = Decimal(leg.quantity)
-    first_seen = asyncio.create_task(
-        stage.until(position_id, lambda p: p["is_altered"], "Altered during the burst")
-    )
+
+    async def flagged_at() -> Moment:
+        during = "Altered during the burst"
+        return moment(await stage.until(position_id, lambda p: p["is_altered"], during))
+
+    first_seen = asyncio.create_task(flagged_at())
     for _ in range(number):
         stage.trade(leg, c.OTHER[leg.side], step)
         left -= Decimal(step)
         await asyncio.sleep(0.95)
-    flagged = await first_seen - stage.changed_at[0]
+    flagged = (await first_seen).since(stage.changed_at[0])
     assert flagged <= 12, f"flagged {flagged:.2f} s after the first change"
     # Only the last stretch is new: the flag itself has been judged above.
     del stage.changed_at[:-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, Final
 from positiond.bybit.paper.server import PaperServer
 
 from tests.e2e.scenarios.contracts import SIGN, Leg, plain
+from tests.e2e.scenarios.machine import Moment, moment
 from tests.e2e.scenarios.watch import Sees, Shown, Watch
 from tests.e2e.world import Trader, eventually
 
@@ -27,12 +27,12 @@ IN_SYNC: Final = "in_sync"
 
 @dataclass
 class Stage:
-    """`changed_at` are the moments (monotonic) at which a size changed, by the venue's answers."""
+    """`changed_at` are the moments at which a size changed, by the venue's answers."""
 
     trader: Trader
     paper: PaperServer
     watch: Watch
-    changed_at: list[float] = field(default_factory=list)
+    changed_at: list[Moment] = field(default_factory=list)
     flagged_after: list[float] = field(default_factory=list)
 
     # --- the venue --------------------------------------------------------------------------
@@ -52,7 +52,7 @@ class Stage:
 
     def note_change(self) -> None:
         """A size has just changed."""
-        self.changed_at.append(time.monotonic())
+        self.changed_at.append(moment())
 
     def trade(self, leg: Leg, side: str, quantity: str, **terms: Any) -> dict[str, Any]:
         """By hand, all of it filled."""
@@ -124,10 +124,12 @@ class Stage:
             return bool(shown["is_altered"]) and shown["verdict"] == "altered" and is_so
 
         first, last = self.changed_at[0], self.changed_at[-1]
-        at = await self.until(position_id, sees, f"Altered with {actual} left")
-        self.flagged_after.append(at - last)
-        assert at - last <= AFTER_LAST, f"flagged {at - last:.2f} s after the last change"
-        assert at - first <= AFTER_FIRST, f"flagged {at - first:.2f} s after the first change"
+        seen = moment(await self.until(position_id, sees, f"Altered with {actual} left"))
+        self.flagged_after.append(seen.at - last.at)
+        after = seen.since(last)
+        assert after <= AFTER_LAST, f"flagged {after:.2f} s after the last change"
+        after = seen.since(first)
+        assert after <= AFTER_FIRST, f"flagged {after:.2f} s after the first change"
         return self.watch.page.positions[position_id]
 
     async def explained(

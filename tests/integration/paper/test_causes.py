@@ -196,9 +196,9 @@ async def test_lists_may_tell_late_what_the_stream_told_at_once(dora: Client) ->
 
 
 async def test_a_delivery_record_may_be_late(dora: Client) -> None:
-    await dora.control("POST", "faults", kind="late_list", where="/v5/asset/*", ms=60_000)
+    await dora.control("POST", "faults", kind="late_list", where="/v5/asset/*", ms=6_000)
     await dora.control("POST", "deliver", symbol="BTCUSDT")
     await dora.control("POST", "step", ms=200)
     assert await rows(dora, "/v5/asset/delivery-record", LINEAR) == []
-    await dora.control("POST", "step", ms=60_000)
+    await dora.control("POST", "step", ms=6_000)
     assert len(await rows(dora, "/v5/asset/delivery-record", LINEAR)) == 1

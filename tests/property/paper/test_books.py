@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.paper.flow import SYMBOLS, TRADERS, WHATS, Flow, Move, contracts, random_moves
+from tests.searching import examples
 
 MOVES = st.builds(
     Move,
@@ -23,7 +24,7 @@ MOVES = st.builds(
 
 @given(moves=st.lists(MOVES, min_size=5, max_size=40), seed=st.integers(0, 9))
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],

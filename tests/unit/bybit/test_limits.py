@@ -19,6 +19,8 @@ from positiond.bybit.limits import (
     TokenBucket,
 )
 
+from tests.searching import examples
+
 
 def most_within(span: float, times: list[float]) -> int:
     """The largest number of events within any `span` seconds."""
@@ -168,7 +170,7 @@ def test_fifteen_percent_of_the_address_are_free_for_closing_while_reads_flow() 
     assert gate.wait(urgent=False) > 0, "what comes free next is for the urgent ones"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.0, 0.001, 0.02, 0.3]), st.booleans()),

@@ -23,6 +23,8 @@ from positiond.bybit.session import (
 from positiond.bybit.vocab import Category
 from positiond.bybit.wire_stream import Pong, Push
 
+from tests.searching import examples
+
 
 class Talk:
     """A session and the venue's end of it: what it said, read back."""
@@ -299,7 +301,7 @@ class TestBrokenFrames:
         assert list(talk.hear(reply)) == []
         assert sum(talk.oddities.counts.values()) == 1
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=8),

@@ -14,7 +14,12 @@ from .fake_time import in_fake_time
 from .mortal import Killed, Life, MortalGate, mortality
 
 _LIVES = 4
-_TIMES = 40
+_TIMES, _TIMES_OF_A_FEW = 40, 4
+# A close of several legs, one that takes several orders, and several that share their orders.
+_QUICK = ("three legs", "part fills", "a set that nets")
+_EACH = [
+    pytest.param(name, marks=() if name in _QUICK else pytest.mark.thorough) for name in STORIES
+]
 
 
 def kill_at_every_step(name: str, wire: str) -> list[Played]:
@@ -32,7 +37,7 @@ def kill_at_every_step(name: str, wire: str) -> list[Played]:
     return played
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", _EACH)
 def test_killed_at_any_step_the_next_process_ends_it_as_if_nothing_had_been(name: str) -> None:
     kill_at_every_step(name, "quick")
 
@@ -44,9 +49,14 @@ def test_an_order_that_lands_after_the_death_of_its_sender_is_not_sent_twice(nam
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_killed_again_and_again_it_is_ended_by_whoever_lives_long_enough(name: str) -> None:
+@pytest.mark.parametrize(
+    "times", [_TIMES_OF_A_FEW, pytest.param(_TIMES, marks=pytest.mark.thorough)]
+)
+def test_killed_again_and_again_it_is_ended_by_whoever_lives_long_enough(
+    name: str, times: int
+) -> None:
     seeded = random.Random(name)
-    for _ in range(_TIMES):
+    for _ in range(times):
         wire = seeded.choice(list(WIRES.values()))
         deaths = [seeded.randint(1, 100) for _ in range(_LIVES - 1)]
         try:
@@ -55,6 +65,7 @@ def test_killed_again_and_again_it_is_ended_by_whoever_lives_long_enough(name: s
             raise AssertionError(f"{name}, wire {wire}, killed at {deaths}: {error}") from error
 
 
+@pytest.mark.thorough
 def test_every_state_that_is_stored_was_among_the_places_of_death() -> None:
     found = {one.found[0] for one in kill_at_every_step("part fills", "quick")}
     requests = {words.split()[0] for words in found}

@@ -9,6 +9,8 @@ from positiond.daemon.domain.views import PositionView
 from positiond.http import render
 from positiond.http.channel import Channel
 
+from tests.searching import examples
+
 from .frames import Page, parse
 from .stubs import leg_view, position_view, priced, uuid_of
 
@@ -157,7 +159,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(STEPS, max_size=12))
 def test_every_page_shows_the_same_whenever_it_joined_and_wherever_it_was_cut(
     steps: list[tuple[str, object]],

@@ -3,6 +3,7 @@
 from decimal import Decimal as D
 from itertools import pairwise
 
+import pytest
 from positiond.bybit.paper.book import book_around, sweep, within, without
 from positiond.bybit.paper.listing import default_listing
 from positiond.bybit.paper.prices import Market, Quote
@@ -23,13 +24,14 @@ def run(market: Market, ticks: int) -> dict[str, list[Quote]]:
 def test_the_same_seed_gives_the_same_prices() -> None:
     one, two, other = (Market(default_listing(), seed) for seed in (4, 4, 5))
     for market in (one, two, other):
-        run(market, 50)
+        run(market, 20)
     assert one.quotes(LINEAR) == two.quotes(LINEAR)
     assert one.quotes(LINEAR) != other.quotes(LINEAR)
 
 
-def test_every_mark_moves_at_least_once_a_second() -> None:
-    for symbol, quotes in run(Market(default_listing(), 1), 300).items():
+@pytest.mark.parametrize("ticks", [80, pytest.param(300, marks=pytest.mark.thorough)])
+def test_every_mark_moves_at_least_once_a_second(ticks: int) -> None:
+    for symbol, quotes in run(Market(default_listing(), 1), ticks).items():
         marks = [quote.mark for quote in quotes]
         still = longest = 0
         for before, after in pairwise(marks):
@@ -42,9 +44,10 @@ def every_quote(market: Market) -> list[Quote]:
     return [quote for category in Category for quote in market.quotes(category)]
 
 
-def test_bid_ask_last_mark_and_index_hang_together() -> None:
+@pytest.mark.parametrize("ticks", [50, pytest.param(200, marks=pytest.mark.thorough)])
+def test_bid_ask_last_mark_and_index_hang_together(ticks: int) -> None:
     market = Market(default_listing(), 2)
-    for _ in range(200):
+    for _ in range(ticks):
         market.tick(100)
         for quote in every_quote(market):
             i = quote.instrument

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from positiond.bybit.paper.refusals import Refused
 from positiond.bybit.vocab import CancelType, OrderStatus, Side
 
+from tests.searching import examples
+
 from .floor import Floor
 
 
@@ -109,7 +111,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_reduce_only_only_ever_brings_a_position_closer_to_zero(
     orders: list[tuple[str, str, bool]],
 ) -> None:
