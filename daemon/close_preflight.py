@@ -11,7 +11,7 @@ from .close_end import CloseEnd
 from .close_job import CloseJob
 from .domain.bucket_plan import BucketPlan, plan_hash
 from .domain.closing import RequestEvent
-from .domain.errors import CredentialsRefused
+from .domain.errors import Conflict, CredentialsRefused
 from .domain.model import ZERO
 from .domain.orders import LegOutcome, LegResult
 from .domain.share import Blocker
@@ -30,7 +30,10 @@ class Preflight:
         self._end = end
 
     async def check(self, places: Sequence[BucketRun]) -> list[BucketRun]:
-        """The buckets to be driven; ends the job where something is in the way."""
+        """The buckets to be driven; ends the job where something is in the way.
+
+        Conflict `trading-paused` if it was meanwhile: then it waits from the start.
+        """
         if self._job.expired():
             await self._end.expired()
             return []
@@ -51,8 +54,7 @@ class Preflight:
         if any(plan.blockers for plan in plans):
             await self._refuse(plans)
             return []
-        await self._go(buckets, plans)
-        return buckets
+        return await self._go(buckets, plans)
 
     def _is_read_only(self) -> bool:
         state = self._job.c.portfolio.accounts.get(self._job.positions[0].account_id)
@@ -73,8 +75,14 @@ class Preflight:
                 plans.append(plan)
         return buckets, plans
 
-    async def _go(self, buckets: list[BucketRun], plans: Sequence[BucketPlan]) -> None:
+    async def _go(self, buckets: list[BucketRun], plans: Sequence[BucketPlan]) -> list[BucketRun]:
         """Write the first wave ahead: whoever waits for another bucket is planned after it."""
+        # Reading may have taken a while, and longer where resting orders had to go.
+        if self._job.expired():
+            await self._end.expired()
+            return []
+        if await self._job.c.switches.trading_paused():
+            raise Conflict("trading-paused", "trading is paused by the operator")
         link(buckets)
         sending = {id(b) for b, plan in zip(buckets, plans, strict=True) if plan.sends}
         wave = [
@@ -86,6 +94,7 @@ class Preflight:
             await self._job.write_ahead(wave, RequestEvent.PLANNED)
         else:
             await self._job.move(RequestEvent.NOTHING_TO_SEND)
+        return buckets
 
     # --- orders in the way ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.model import KeyInfo, PositionStatus
+from positiond.daemon.domain.model import Category, Holding, KeyInfo, PositionStatus
 from positiond.daemon.domain.orders import LegOutcome, OrderState, RequestState
 
 from ...builders import ACCOUNT, ALICE, BTC, ETH, SHORT, component, instrument, symbol_key
@@ -301,3 +301,34 @@ async def test_what_a_close_leaves_for_the_reconciler_is_what_it_verified() -> N
     await stage.close(one)
     assert stage.portfolio.readings[symbol_key()].holdings[0].signed == 2
     assert all(row.state is OrderState.TERMINAL for row in stage.ledger.rows.values())
+
+
+@in_fake_time
+async def test_a_pause_while_the_legs_are_looked_at_keeps_the_first_order_back() -> None:
+    stage = Stage()
+    one = stage.record(component("1"))
+    stage.once[RequestState.PREFLIGHT] = lambda: setattr(stage.ledger, "paused", True)
+    request = stage.ledger.open_close(one)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.drive(request))
+        await asyncio.sleep(60)
+        assert (stage.venue.sent, stage.ledger.rows) == ([], {})
+        assert stage.notes()[-1] == "trading is paused by the operator"
+        stage.ledger.paused = False
+    assert stage.ledger.requests[request.id].state is DONE
+
+
+@in_fake_time
+async def test_a_request_that_expires_while_the_legs_are_looked_at_sends_nothing() -> None:
+    stage = Stage()
+    stage.ledger.expiry = timedelta(seconds=5)
+    one = stage.record(component("1"))
+    read = stage.venue.holdings_in
+
+    async def slowly(category: Category, symbol: str, *, urgent: bool = True) -> list[Holding]:
+        await asyncio.sleep(6)
+        return await read(category, symbol, urgent=urgent)
+
+    stage.venue.holdings_in = slowly  # type: ignore[method-assign]
+    ended = await stage.close(one)
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "expired", [])
