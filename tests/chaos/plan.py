@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tests.chaos.markets import FRACTIONS_OFFERED, MARKETS, OFFERED, Contract, Market
@@ -156,6 +156,9 @@ def plan_run(seed: int, number: int, markets: Sequence[str], fractions: bool) ->
     hedged = market.hedges and rng.random() < 0.35
     sides = {contract.symbol: _sides(rng, market, hedged) for contract in contracts}
     positions = tuple(_position(rng, name, contracts, sides) for _ in range(rng.randint(2, 4)))
+    if market.shorts and not hedged and rng.random() < 0.2:
+        # Together with the first it comes to nothing on the exchange.
+        positions = (*positions[:3], tuple(_mirrored(leg) for leg in positions[0]))
     own = tuple(
         _holding(rng, name, contract, rng.choice(sides[contract.symbol]), 6)
         for contract in contracts
@@ -195,6 +198,10 @@ def _position(
     """Legs in different symbols."""
     chosen = rng.sample(contracts, rng.randint(1, len(contracts)))
     return tuple(_holding(rng, name, c, rng.choice(sides[c.symbol]), _LEG_UNITS) for c in chosen)
+
+
+def _mirrored(leg: Holding) -> Holding:
+    return replace(leg, side="Sell" if leg.side == "Buy" else "Buy")
 
 
 def _holding(rng: random.Random, name: str, contract: Contract, side: str, units: int) -> Holding:
@@ -269,10 +276,9 @@ def _rests(
     if not market.rests or rng.random() < 0.75:
         return ()
     leg = rng.choice(rng.choice(positions))
-    side = "Sell" if leg.side == "Buy" else "Buy"
     idx = (1 if leg.side == "Buy" else 2) if hedged else 0
-    what = Holding(leg.market, leg.symbol, side, leg.quantity)
-    return (Rest(rng.choice((0.0, round(rng.uniform(0.0, ACTS_WITHIN), 3))), what, idx),)
+    at = rng.choice((0.0, round(rng.uniform(0.0, ACTS_WITHIN), 3)))
+    return (Rest(at, _mirrored(leg), idx),)
 
 
 def _run_troubles(rng: random.Random, asks: Sequence[Ask]) -> tuple[Trouble, ...]:

@@ -52,9 +52,40 @@ def test_the_plans_reach_every_trouble_and_every_way_to_hold() -> None:
     assert {run.market for run in runs} == set(OFFERED)
     assert {run.hedged for run in runs} == {True, False}
     assert any(run.own for run in runs)
-    assert any(ask.cancel_after is not None for run in runs for ask in run.asks)
+    assert any(run.rests for run in runs)
+    assert {run.ends_together for run in runs} == {True, False}
+    asks = [ask for run in runs for ask in run.asks]
+    assert any(ask.cancel_after is not None for ask in asks)
+    assert {len(ask.positions) for ask in asks} == {1, 2, 3, 4}
+    assert {ask.terms.slippage for ask in asks} == {None, "0.5", "3"}
+    assert {(ask.terms.cancel_resting, ask.terms.by_plan) for ask in asks} == {
+        (True, True),
+        (True, False),
+        (False, True),
+        (False, False),
+    }
     assert {kill.on_order for batch in batches for kill in batch.kills} == {True, False}
     assert {ask.client for run in runs for ask in run.asks} == {0, 1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS)
+def test_a_set_is_of_different_positions_and_wholly(seed: int) -> None:
+    for run in plan_batch(seed, 3, fractions=True).runs:
+        for ask in run.asks:
+            assert len({*ask.positions}) == len(ask.positions)
+            assert {*ask.positions} <= {*range(len(run.positions))}
+            is_plain = ask.terms.fraction is None and not ask.terms.by_plan
+            assert len(ask.positions) == 1 or is_plain
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS)
+def test_one_key_stands_for_one_wish(seed: int) -> None:
+    for run in plan_batch(seed, 3, fractions=True).runs:
+        wishes = {(ask.key, ask.positions, ask.terms) for ask in run.asks if ask.key}
+        assert len(wishes) == len({key for key, _, _ in wishes})
+        assert not any(ask.key and ask.terms.by_plan for ask in run.asks)
 
 
 def test_two_positions_share_a_bucket_in_most_runs() -> None:
@@ -73,3 +104,9 @@ def test_the_exchange_knows_every_trouble() -> None:
     for spec in specs:
         board.add(spec, Books(), seed=1)
     assert len(board.all()) == len(specs)
+
+
+def test_some_positions_cancel_out() -> None:
+    runs = plan_batch(1, 100).runs
+    both = [{(leg.symbol, leg.signed) for legs in run.positions for leg in legs} for run in runs]
+    assert any((symbol, -signed) in found for found in both for symbol, signed in found)
