@@ -1,10 +1,10 @@
-"""One close per bucket at a time: locks by symbol, taken in one order, seen by the reconciler."""
+"""One close per bucket at a time: who may work in which symbol, in what order, for all to see."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Set
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable, Set
+from types import TracebackType
 
 from .domain.buckets import SymbolKey
 
@@ -12,39 +12,110 @@ from .domain.buckets import SymbolKey
 class BucketLocks:
     """A lock covers all positionIdx of a symbol: the mode may not be known before the read.
 
-    Waiters are served in the order they came, and locks are taken in sorted order, so that two
-    closes can never wait for one another.
+    Everybody stands in one line and gets all of his symbols at once, when nobody before him has or
+    waits for any of them: so that no two ever wait for one another, and nobody waits for ever.
     """
 
-    def __init__(self) -> None:
-        self._locks: dict[SymbolKey, asyncio.Lock] = {}
+    def __init__(self, *, is_shut: bool = False) -> None:
+        self._line: list[Turn] = []
         self._releases: dict[SymbolKey, int] = {}
-        self._busy: set[SymbolKey] = set()
+        self._is_shut = is_shut
 
     @property
     def busy(self) -> Set[SymbolKey]:
         """The symbols a close is working in now."""
-        return self._busy
+        return {symbol for turn in self._line if turn.has_come for symbol in turn.symbols}
+
+    @property
+    def wanted(self) -> Set[SymbolKey]:
+        """The symbols that somebody works in, or waits for."""
+        return {symbol for turn in self._line for symbol in turn.symbols}
 
     def stamp(self, symbol: SymbolKey) -> int | None:
         """None while a close works there; else a number that every close changes.
 
         A read belongs to our own records only if the stamp is the same before and after it.
         """
-        return None if symbol in self._busy else self._releases.get(symbol, 0)
+        is_busy = any(turn.has_come and symbol in turn.symbols for turn in self._line)
+        return None if is_busy else self._releases.get(symbol, 0)
 
-    @asynccontextmanager
-    async def held(self, symbols: Iterable[SymbolKey]) -> AsyncIterator[None]:
-        """Hold all the symbols' locks; entered once nobody else has any of them."""
-        async with AsyncExitStack() as stack:
-            for symbol in sorted(frozenset(symbols)):
-                lock = self._locks.setdefault(symbol, asyncio.Lock())
-                await stack.enter_async_context(lock)
-                self._busy.add(symbol)
-                stack.callback(self._released, symbol)
-            yield
+    def held(self, symbols: Iterable[SymbolKey]) -> Turn:
+        """Hold all the symbols' locks; entered once it is one's turn."""
+        return self.line_up(symbols)
 
-    def _released(self, symbol: SymbolKey) -> None:
-        # Runs before the lock itself is let go, so that the next holder sets it again.
-        self._busy.discard(symbol)
-        self._releases[symbol] = self._releases.get(symbol, 0) + 1
+    def line_up(self, symbols: Iterable[SymbolKey], *, goes_first: bool = False) -> Turn:
+        """Take a place in the line now; whoever `goes_first` stands before all who do not."""
+        turn = Turn(self, frozenset(symbols), goes_first=goes_first)
+        self._line.append(turn)
+        self._line.sort(key=lambda one: not (one.has_come or one.goes_first))
+        self._call()
+        return turn
+
+    # --- what a dead process left goes first ------------------------------------------------
+
+    def shut(self) -> None:
+        """Let nobody in any more but those who go first, until `open`."""
+        self._is_shut = True
+
+    def open(self) -> None:
+        self._is_shut = False
+        self._call()
+
+    # --- the line ---------------------------------------------------------------------------
+
+    def leave(self, turn: Turn) -> None:
+        """Once more does no harm."""
+        if turn not in self._line:
+            return
+        self._line.remove(turn)
+        if turn.has_come:
+            for symbol in turn.symbols:
+                self._releases[symbol] = self._releases.get(symbol, 0) + 1
+        self._call()
+
+    def _call(self) -> None:
+        """Whose turn it is now; whoever still waits keeps his symbols from all behind him."""
+        before: set[SymbolKey] = set()
+        for turn in self._line:
+            is_allowed = turn.goes_first or not self._is_shut
+            if is_allowed and not turn.symbols & before:
+                turn.come()
+            before |= turn.symbols
+
+
+class Turn:
+    """One place in the line: entered when it is its turn, and given back with its symbols."""
+
+    def __init__(
+        self, locks: BucketLocks, symbols: frozenset[SymbolKey], *, goes_first: bool
+    ) -> None:
+        self._locks = locks
+        self._came = asyncio.Event()
+        self.symbols = symbols
+        self.goes_first = goes_first
+
+    @property
+    def has_come(self) -> bool:
+        return self._came.is_set()
+
+    def come(self) -> None:
+        self._came.set()
+
+    def leave(self) -> None:
+        self._locks.leave(self)
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._came.wait()
+        except BaseException:
+            # Whoever gives up waiting stands in nobody's way.
+            self.leave()
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.leave()

@@ -193,7 +193,6 @@ class CloseEnd:
         await c.closes.finish(endings, self._job.state, now)
         ended = []
         for request, ending in zip(self._job.requests, endings, strict=True):
-            _log.info("close ended", close=str(request.id), state=ending.new, code=ending.code)
             ended.append(
                 replace(
                     request,
@@ -217,6 +216,7 @@ class CloseEnd:
             # than is recorded.
             c.portfolio.note_unassigned(unassigned, {leg.place for leg in self._job.legs})
         for request, position in zip(ended, positions, strict=True):
+            _log.info("close ended", close=str(request.id), state=request.state, code=request.code)
             c.ended(request, position)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from .backoff import Backoff
+from .bucket_locks import Turn
 from .bucket_run import BucketRun
 from .close_buckets import buckets_of
 from .close_context import Closing
@@ -50,12 +51,17 @@ class CloseRun:
         self._buckets: list[BucketRun] = []
         # A request that is not fresh was left by a process that died: its rows decide.
         self._is_stale = any(r.state is not RequestState.ACCEPTED for r in requests)
+        self._turn: Turn | None = None
+
+    def line_up(self) -> Turn:
+        """Stand in line for the locks now, before whoever may have sent nothing yet."""
+        self._turn = self._c.locks.line_up(self._symbols(), goes_first=True)
+        return self._turn
 
     async def drive(self) -> None:
         """Take the requests to their end; nothing but that, or being cancelled, ends it."""
         with self._c.inboxes.closing(self.job.link_ids):
             while self.job.state.is_open:
-                # One that may have orders out takes its locks at once, before any new close does.
                 if self.job.state in _NOTHING_SENT:
                     await self._retrying(self._claim)
                 if self.job.state.is_open:
@@ -70,9 +76,10 @@ class CloseRun:
     async def _enters(self, stack: AsyncExitStack) -> bool:
         """Whether the locks are held; who has sent nothing waits for them until he expires."""
         is_bound = self.job.state in _NOTHING_SENT
+        turn, self._turn = self._turn or self._c.locks.line_up(self._symbols()), None
         try:
             async with asyncio.timeout(self.job.seconds_left if is_bound else None):
-                await stack.enter_async_context(self._c.locks.held(self._symbols()))
+                await stack.enter_async_context(turn)
         except TimeoutError:
             return False
         return True
@@ -91,7 +98,11 @@ class CloseRun:
                     await step()
                 return
             except PositiondError as error:
+                is_new = not self._is_stale
                 self._is_stale = True
+                if is_new and error.code == "lost-update":
+                    # Cancelled, most likely: the rows say so, and there is nothing to wait for.
+                    continue
                 self.job.note(error.detail)
                 _log.warning("close held up", closes=self._ids(), code=error.code)
             await self.job.waits.pause(backoff)
@@ -126,7 +137,7 @@ class CloseRun:
             return
         if self.job.state is RequestState.ACCEPTED:
             await self.job.move(RequestEvent.CLAIMED)
-        if busy := self._symbols() & self._c.locks.busy:
+        if busy := self._symbols() & self._c.locks.wanted:
             names = ", ".join(sorted(symbol.symbol for symbol in busy))
             self.job.note(f"waiting for another close in {names}")
 

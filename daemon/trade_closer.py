@@ -6,7 +6,8 @@ A job is one request, or the requests of a set, which close together.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from typing import Final, NoReturn
@@ -54,6 +55,8 @@ class TradeCloser:
         self._runs: dict[CloseId, CloseRun] = {}
         self._wake = wake
         self._ban_left = ban_left
+        # Set once every close that may have orders out has its place before all others.
+        self.resumed = asyncio.Event()
 
     def on_account(self, event: AccountEvent) -> None:
         self._closing.inboxes.deliver(event)
@@ -66,36 +69,63 @@ class TradeCloser:
         return run is not None
 
     async def run(self) -> NoReturn:
-        """Start a task per open job, for ever."""
-        backoff = Backoff(first=0.2, most=5.0)
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._timing.beat("closes")
-                self._wake.clear()
-                try:
-                    requests = await self._closing.closes.open_requests()
-                    await self._postpone()
-                except PositiondError as error:
-                    _log.warning("close requests were not read", code=error.code)
-                    await self._timing.sleep(backoff.next())
-                    continue
-                backoff.reset()
-                self._start(group, requests)
-                await self._timing.wait_for(self._wake, _POLL)
+        """Start a task per open job, for ever; what a dead process left goes before all else."""
+        locks = self._closing.locks
+        locks.shut()
+        try:
+            with ExitStack() as turns:
+                async with asyncio.TaskGroup() as group:
+                    for run in await self._left():
+                        # Given back even where the task is cancelled before its first step.
+                        turns.callback(run.line_up().leave)
+                        self._begin(group, self._drive(run), run.job.requests)
+                    locks.open()
+                    self.resumed.set()
+                    await self._follow(group)
+        finally:
+            # Whatever was at work is cancelled half-way: nobody works there before it is resumed.
+            locks.shut()
         raise AssertionError("the loop above has no end")
+
+    async def _left(self) -> list[CloseRun]:
+        """The closes of a dead process that may have orders out, oldest first."""
+        left = [job for job in _jobs(await self._read()) if _may_have_sent(job)]
+        return [CloseRun(self._closing, job, await self._positions(job)) for job in left]
+
+    async def _follow(self, group: asyncio.TaskGroup) -> NoReturn:
+        while True:
+            self._wake.clear()
+            # One that ends while the list is read may still stand in it, as it was.
+            at_work = set(self._running)
+            for job in _jobs(await self._read()):
+                if _job_id(job[0]) not in at_work:
+                    self._begin(group, self.close_positions(job), job)
+            await self._timing.wait_for(self._wake, _POLL)
+
+    async def _read(self) -> list[CloseRequest]:
+        """The open requests, oldest first, whenever the store answers."""
+        backoff = Backoff(first=0.2, most=5.0)
+        while True:
+            self._timing.beat("closes")
+            try:
+                await self._postpone()
+                return await self._closing.closes.open_requests()
+            except PositiondError as error:
+                _log.warning("close requests were not read", code=error.code)
+            await self._timing.sleep(backoff.next())
 
     # --- jobs -------------------------------------------------------------------------------
 
-    def _start(self, group: asyncio.TaskGroup, requests: Iterable[CloseRequest]) -> None:
-        jobs: dict[UUID, list[CloseRequest]] = {}
-        for request in requests:
-            jobs.setdefault(request.set_id or request.id, []).append(request)
-        # Those that may have orders out come first: they take their locks before any new close.
-        for job_id, job in sorted(jobs.items(), key=lambda one: not _may_have_sent(one[1])):
-            if job_id not in self._running:
-                task = group.create_task(self.close_positions(job), name=f"close {job_id}")
-                self._running[job_id] = task
-                task.add_done_callback(partial(self._forget, job_id))
+    def _begin(
+        self,
+        group: asyncio.TaskGroup,
+        work: Coroutine[None, None, None],
+        requests: Sequence[CloseRequest],
+    ) -> None:
+        job_id = _job_id(requests[0])
+        task = group.create_task(work, name=f"close {job_id}")
+        self._running[job_id] = task
+        task.add_done_callback(partial(self._forget, job_id))
 
     def _forget(self, job_id: UUID, _task: asyncio.Task[None]) -> None:
         del self._running[job_id]
@@ -105,21 +135,9 @@ class TradeCloser:
 
         `requests` are all the open ones of a set, or one that was asked for alone.
         """
-        # From the store, which froze the legs with the request: what is in memory may lag behind
-        # rows written straight into the tables, and a leg unknown here would stay open unseen.
-        positions: list[Position] = []
-        for request in requests:
-            try:
-                position = await self._closing.positions.load(request.position_id)
-            except PositiondError as error:
-                # Begun again with the next look at the open requests.
-                _log.warning("the position of a close was not read", code=error.code)
-                return
-            if position is None:
-                _log.error("a close request has no position", close=str(request.id))
-                return
-            positions.append(position)
-        run = CloseRun(self._closing, requests, positions)
+        await self._drive(CloseRun(self._closing, requests, await self._positions(requests)))
+
+    async def _drive(self, run: CloseRun) -> None:
         ids = run.job.close_ids
         self._runs.update(dict.fromkeys(ids, run))
         try:
@@ -127,6 +145,25 @@ class TradeCloser:
         finally:
             for close_id in ids:
                 self._runs.pop(close_id, None)
+
+    async def _positions(self, requests: Sequence[CloseRequest]) -> list[Position]:
+        # From the store, which froze the legs with the request: what is in memory may lag behind
+        # rows written straight into the tables, and a leg unknown here would stay open unseen.
+        return [await self._position(request) for request in requests]
+
+    async def _position(self, request: CloseRequest) -> Position:
+        """Whenever the store answers: the request keeps its place meanwhile."""
+        backoff = Backoff(first=0.2, most=5.0)
+        while True:
+            try:
+                position = await self._closing.positions.load(request.position_id)
+            except PositiondError as error:
+                _log.warning("the position of a close was not read", code=error.code)
+            else:
+                if position is None:
+                    raise AssertionError(f"close {request.id} has no position")
+                return position
+            await self._timing.sleep(backoff.next())
 
     # --- bans -------------------------------------------------------------------------------
 
@@ -136,6 +173,18 @@ class TradeCloser:
             left = self._ban_left(run.job.positions[0].environment)
             if left > 0:
                 await run.job.postpone(self._timing.now() + timedelta(seconds=left))
+
+
+def _job_id(request: CloseRequest) -> UUID:
+    return request.set_id or request.id
+
+
+def _jobs(requests: Iterable[CloseRequest]) -> list[list[CloseRequest]]:
+    """Those of a set together, the oldest first."""
+    jobs: dict[UUID, list[CloseRequest]] = {}
+    for request in requests:
+        jobs.setdefault(_job_id(request), []).append(request)
+    return list(jobs.values())
 
 
 def _may_have_sent(job: Sequence[CloseRequest]) -> bool:

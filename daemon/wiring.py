@@ -84,7 +84,8 @@ class Daemon:
         self._hub = hub
         self.pulse = Pulse(time.monotonic)
         self._timing = Timing(utc_now, time.monotonic, self.pulse)
-        self._locks = BucketLocks()
+        # Shut until it is known what a dead process left in which bucket.
+        self._locks = BucketLocks(is_shut=True)
         self._inboxes = Inboxes()
         self._wake = asyncio.Event()
         self._exchanges: dict[AccountId, AccountExchange] = {}
@@ -254,6 +255,8 @@ class Daemon:
                 await self.tracker.loaded.wait()
                 await self.reconciler.recall()
                 start("closes", closer.run)
+                # No compare sees what a dead process sent before its close stands for it.
+                await closer.resumed.wait()
                 start("rechecks", self.reconciler.run_rechecks)
                 start("sweeps", lambda: self.reconciler.run_sweeps(connections.are_settled))
                 start("funding", funding.run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from positiond.daemon.bucket_locks import BucketLocks
+from positiond.daemon.bucket_locks import BucketLocks, Turn
 from positiond.daemon.domain.buckets import SymbolKey
 
 from ...builders import BTC, ETH, symbol_key
@@ -99,10 +99,10 @@ async def test_whoever_fails_or_is_cancelled_lets_go_of_everything() -> None:
     async with locks.held([B]):
         waiting = asyncio.create_task(_hold_both(locks))
         await asyncio.sleep(1)
-        assert locks.busy == {A, B}
+        assert (locks.busy, locks.wanted) == ({B}, {A, B})
         waiting.cancel()
         await asyncio.wait({waiting})
-        assert locks.busy == {B}
+        assert (locks.busy, locks.wanted) == ({B}, {B})
     async with asyncio.timeout(1), locks.held([A, B]):
         assert locks.busy == {A, B}
 
@@ -122,3 +122,50 @@ async def test_the_next_holder_makes_the_symbol_busy_at_once() -> None:
         await asyncio.sleep(1)
         assert locks.busy == {A}
     assert locks.busy == set()
+
+
+@in_fake_time
+async def test_nobody_overtakes_who_waits_for_one_of_the_symbols() -> None:
+    locks, served = BucketLocks(), []
+
+    async def one(*symbols: SymbolKey) -> None:
+        async with locks.held(symbols):
+            served.append(symbols)
+            await asyncio.sleep(5)
+
+    async with asyncio.TaskGroup() as group:
+        for symbols in [(A,), (A, B), (B,), (A,)]:
+            group.create_task(one(*symbols))
+    assert served == [(A,), (A, B), (B,), (A,)]
+
+
+@in_fake_time
+async def test_while_shut_only_who_goes_first_gets_in_and_stays_before_the_others() -> None:
+    locks, served = BucketLocks(is_shut=True), []
+
+    async def one(name: str, turn: Turn) -> None:
+        async with turn:
+            served.append(name)
+            await asyncio.sleep(5)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one("new", locks.held([A, B])))
+        await asyncio.sleep(1)
+        group.create_task(one("left", locks.line_up([A], goes_first=True)))
+        group.create_task(one("left later", locks.line_up([A, B], goes_first=True)))
+        await asyncio.sleep(1)
+        assert locks.busy == {A}
+        await asyncio.sleep(60)
+        assert served == ["left", "left later"]
+        locks.open()
+    assert (served[2:], locks.busy) == (["new"], set())
+
+
+@in_fake_time
+async def test_a_place_that_nobody_enters_is_given_back_by_leaving() -> None:
+    locks = BucketLocks()
+    turn = locks.line_up([A], goes_first=True)
+    assert locks.busy == {A}
+    turn.leave()
+    turn.leave()
+    assert (locks.busy, locks.stamp(A)) == (set(), 1)
