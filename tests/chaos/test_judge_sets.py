@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,11 @@ def test_a_partial_fill_closes_the_light_side_in_proportion() -> None:
     assert found(scene) == set()
     scene.record.closes[OTHER_CLOSE]["legs"][0]["filled"] = "0"
     assert "fills told wrong" in found(scene)
+
+
+def refused_as_open(at_ms: int) -> Answer:
+    answer = Answer(0, 0, None, 409, None, "close-open", False, is_of_set=True)
+    return replace(answer, asked_ms=at_ms, told_ms=at_ms + 100)
 
 
 def sent_for_what_cancels_out() -> Scene:
@@ -91,9 +97,8 @@ def one_position_twice() -> Scene:
 
 def an_open_close_without_one() -> Scene:
     scene = netted(-2)
-    late = {"asked_ms": START + 90_000, "told_ms": START + 90_100}
-    refused = Answer(0, 0, None, 409, None, "close-open", False, is_of_set=True, **late)
-    scene.record.answers.append(refused)
+    told = refused_as_open(START + 90_000)
+    scene.record.answers.append(told)
     return scene
 
 
@@ -131,9 +136,8 @@ def test_what_went_wrong_is_found(goes_wrong: Callable[[], Scene], rule: str) ->
 
 def test_a_set_may_be_refused_while_another_close_of_it_is_open() -> None:
     scene = netted(-2)
-    then = {"asked_ms": START + 61_000, "told_ms": START + 61_100}
-    refused = Answer(0, 0, None, 409, None, "close-open", False, is_of_set=True, **then)
-    scene.record.answers.append(refused)
+    told = refused_as_open(START + 61_000)
+    scene.record.answers.append(told)
     assert found(scene) == set()
 
 
