@@ -52,6 +52,7 @@ def judge(record: RunRecord) -> list[Violation]:
         *_flips(truth),
         *_ends_told(truth),
         *_positions(truth),
+        *_turns(truth),
         *_answers(record),
         *_sets(record),
         *_calm(truth),
@@ -260,11 +261,24 @@ def _positions(truth: Truth) -> Iterator[Violation]:
             filled = truth.filled(row["id"])
             if Decimal(row["closed_quantity"]) != filled:
                 yield Violation("booked wrong", f"{filled} by the books, told {row}")
-        for earlier, later in pairwise(closes):
-            if any(
-                order.created_ms < ended_ms(earlier) for order in truth.orders_of(later["close_id"])
-            ):
-                yield Violation("two closes at once", f"{earlier} and {later}")
+
+
+def _turns(truth: Truth) -> Iterator[Violation]:
+    """In each contract or coin one close after the other: from its first order to its end."""
+    times: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(dict)
+    for close_id, close in truth.record.closes.items():
+        # Those of a set are one, until the last of them has ended.
+        name = close.get("set_id") or close_id
+        until = max(ended_ms(one) for one in truth.together(close))
+        for order in truth.orders_of(close_id):
+            there = times[order.bucket.category, order.bucket.place]
+            since, _ = there.get(name, (order.created_ms, until))
+            there[name] = min(since, order.created_ms), until
+    for place, spans in times.items():
+        in_turn = sorted(spans.items(), key=lambda item: item[1])
+        for (earlier, (_, until)), (later, (since, _)) in pairwise(in_turn):
+            if since < until:
+                yield Violation("two closes at once", f"{earlier} and {later} in {place}")
 
 
 def _answers(record: RunRecord) -> Iterator[Violation]:

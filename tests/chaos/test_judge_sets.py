@@ -95,6 +95,20 @@ def one_position_twice() -> Scene:
     return scene
 
 
+def two_closes_at_once() -> Scene:
+    scene = Scene()
+    scene.ours("2", 61_000, link_id="link-2")
+    scene.size("1")
+    component = str(scene.positions[1].components[0].id)
+    scene.record.closes[OTHER_CLOSE] = {
+        **scene.close(),
+        "close_id": OTHER_CLOSE,
+        "position_id": str(scene.positions[1].id),
+        "orders": [order_row("link-2", (component, OTHER_CLOSE, "2"))],
+    }
+    return scene
+
+
 def an_open_close_without_one() -> Scene:
     scene = netted(-2)
     told = refused_as_open(START + 90_000)
@@ -125,6 +139,7 @@ def another_plan_that_nobody_agreed_to() -> Scene:
         (more_than_the_net, "more than the share"),
         (another_set_than_promised, "a set told wrong"),
         (one_position_twice, "a set told wrong"),
+        (two_closes_at_once, "two closes at once"),
         (an_open_close_without_one, "refused for no reason"),
         (an_order_in_the_way_that_was_none, "refused for no reason"),
         (another_plan_that_nobody_agreed_to, "refused for no reason"),
