@@ -178,7 +178,8 @@ class BucketRun:
     def wanted(self) -> list[WantedLeg]:
         """The legs with what is still to be closed of each."""
         return [
-            WantedLeg(leg.component, leg.close_id, self._job.work(leg).left) for leg in self.legs
+            WantedLeg(leg.component, leg.close_id, self._job.work(leg).left, leg.is_part)
+            for leg in self.legs
         ]
 
     def plans(self, around: Around) -> list[BucketPlan]:

@@ -19,6 +19,7 @@ from .close_waits import Waits
 from .domain.bucket_plan import BucketPlan
 from .domain.closing import RequestEvent, next_request_state
 from .domain.model import ZERO, BucketKey, Category, CloseId, Fill, Position
+from .domain.money import floor_to_step
 from .domain.orders import (
     CloseOrder,
     CloseRequest,
@@ -114,7 +115,18 @@ class CloseJob:
     def work(self, leg: CloseLeg, stopped: str = "") -> LegWork:
         nettings = [n for n in self.nettings if n.component_id == leg.component.id]
         orders = self.orders_of([leg])
-        return LegWork(leg.component, leg.target, leg.is_part, orders, nettings, stopped)
+        target = self._target(leg, orders)
+        return LegWork(leg.component, target, leg.is_part, orders, nettings, stopped)
+
+    def _target(self, leg: CloseLeg, orders: Sequence[CloseOrder]) -> Decimal:
+        """Of a part only whole steps are wanted; one of less than a step stays, to be told of."""
+        instrument = self.c.catalogue.cached(leg.instrument_key)
+        step = instrument.quantity_step if instrument is not None else None
+        # As it was when the orders were planned: a process that just started knows no other.
+        step = next((order.step for order in orders if order.step is not None), step)
+        if not leg.is_part or step is None:
+            return leg.target
+        return floor_to_step(leg.target, step) or leg.target
 
     # --- the rows ---------------------------------------------------------------------------
 

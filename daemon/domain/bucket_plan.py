@@ -25,11 +25,15 @@ _CANNOT_TRADE = frozenset({"PreLaunch", "Closed"})
 
 @dataclass(frozen=True, slots=True)
 class WantedLeg:
-    """A leg as recorded now, and how much of it is still to be closed (unsigned; may be 0)."""
+    """A leg as recorded now, and how much of it is still to be closed (unsigned; may be 0).
+
+    `is_part`: a fraction was asked, and the position goes on with the rest.
+    """
 
     component: Component
     close_id: CloseId
     quantity: Decimal
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,8 @@ def plan_bucket(legs: Sequence[WantedLeg], around: Around) -> BucketPlan:
         # Delivery took everybody's: nobody has to say whose it was, nor at what price it netted.
         return _gone(plan, "nothing left on Bybit after the delivery")
     if share.blocker is not None:
+        if _is_too_little(legs, around):
+            return _explained(plan, [leg.quantity for leg in legs], ())
         return _blocked(plan, share.blocker, share.detail)
     if _is_alone(plan) and not share.quantity:
         return _gone(plan, "nothing left on Bybit")
@@ -155,6 +161,14 @@ def plan_bucket(legs: Sequence[WantedLeg], around: Around) -> BucketPlan:
 def _is_alone(plan: BucketPlan) -> bool:
     """Whether one leg is all that is open: of several none may be short, of one the rest closes."""
     return sum(one.leg.component.open > 0 for one in plan.legs) == 1
+
+
+def _is_too_little(legs: Sequence[WantedLeg], around: Around) -> bool:
+    """Whether nothing could be sent for these parts whoever bears the loss: nothing to refuse."""
+    instrument = around.instrument
+    return instrument is not None and all(
+        leg.is_part and not sendable(leg.quantity, instrument, around.price) for leg in legs
+    )
 
 
 def _gone(plan: BucketPlan, detail: str) -> BucketPlan:

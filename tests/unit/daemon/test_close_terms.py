@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -57,6 +58,52 @@ async def test_a_fraction_too_small_to_trade_is_reported_and_sends_nothing() -> 
     assert (stage.venue.quantities(BTC), stage.ledger.beside) == ([], {})
     assert stage.status(one) is PositionStatus.ACTIVE
     assert stage.ledger.positions[one.id].components[0].open == 1
+
+
+@in_fake_time
+async def test_a_fraction_whose_whole_steps_are_sold_is_done_whatever_a_hand_trade_took() -> None:
+    stage = Stage()
+    stage.door.rules[BTC] = instrument(BTC, step="0.1")
+    one = stage.record(component("1.23", of="one"), name="one")
+    stage.record(component("1", of="other"), name="other")
+    stage.venue.script.append(Reaction(before=lambda: stage.venue.trade(BTC, "-0.5")))
+    ended = await stage.close(one, HALF)
+    assert (ended.state, ended.detail, outcomes(ended)) == (DONE, None, [FLAT])
+    assert stage.venue.quantities(BTC) == [Decimal("0.6")]
+    assert stage.ledger.positions[one.id].components[0].open == Decimal("0.63")
+
+
+@in_fake_time
+async def test_a_fraction_is_floored_alike_by_a_process_that_knows_no_instrument_yet() -> None:
+    stage = Stage()
+    stage.door.rules[BTC] = instrument(BTC, step="0.1")
+    one = stage.record(component("1.23", of="one"), name="one")
+    stage.record(component("1", of="other"), name="other")
+    request = stage.ledger.open_close(one, HALF)
+    sent = asyncio.Event()
+    stage.once[RequestState.SETTLING] = sent.set
+    dying = asyncio.create_task(stage.drive(request))
+    await sent.wait()
+    dying.cancel()
+    await asyncio.wait({dying})
+    stage.restart()
+    stage.venue.trade(BTC, "-0.5")
+    await stage.drive(stage.ledger.requests[request.id])
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, outcomes(ended)) == (DONE, [FLAT])
+    assert stage.venue.quantities(BTC) == [Decimal("0.6")]
+
+
+@in_fake_time
+async def test_a_fraction_too_small_to_trade_is_dust_though_the_bucket_is_short_too() -> None:
+    stage = Stage()
+    stage.door.rules[BTC] = instrument(BTC, step="0.01", least="0.05")
+    one = stage.record(component("1", of="one"), component("2", SHORT, ETH), name="one")
+    stage.record(component("1", of="other"), name="other")
+    stage.venue.trade(BTC, "-0.5")
+    ended = await stage.close(one, CloseTerms(fraction=Decimal("0.02")))
+    assert (ended.state, outcomes(ended)) == (DONE, [LegOutcome.DUST, FLAT])
+    assert (stage.venue.quantities(BTC), stage.ledger.beside) == ([], {})
 
 
 @in_fake_time
