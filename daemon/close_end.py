@@ -36,6 +36,11 @@ _log = structlog.get_logger(__name__)
 
 # A key that Bybit refuses for so long has been revoked: nothing can be read with it any more.
 _REVOKED_AFTER: Final = timedelta(seconds=30)
+_UNVERIFIED_PART: Final = "all that was asked for was filled, but no size could be read after it"
+_UNVERIFIED: Final = (
+    f"{_UNVERIFIED_PART}: ask for the close again once there is a key that Bybit takes; "
+    "it sends no order and ends CLOSED"
+)
 _Results = Mapping[ComponentId, LegResult]
 
 
@@ -141,11 +146,11 @@ class CloseEnd:
         why = f"Bybit refuses the API key: {error.detail}"
         if now - self._refused_since < _REVOKED_AFTER:
             raise error
-        results = {
-            leg.component.id: unverified_result(self._job.work(leg), why)
-            for bucket in buckets
-            for leg in bucket.legs
-        }
+        legs = [leg for bucket in buckets for leg in bucket.legs]
+        works = [self._job.work(leg) for leg in legs]
+        results = {work.component.id: unverified_result(work, why) for work in works}
+        if not any(work.left for work in works):
+            why = f"{why}; {_UNVERIFIED_PART if legs[0].is_part else _UNVERIFIED}"
         await self._finish(RequestEvent.NOT_CLOSED, "key-refused", why, results)
 
     # --- storing it -------------------------------------------------------------------------

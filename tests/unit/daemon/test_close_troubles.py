@@ -10,6 +10,7 @@ from decimal import Decimal
 from positiond.daemon.domain.errors import CredentialsRefused, ExchangeUnreachable
 from positiond.daemon.domain.model import KeyInfo, PositionStatus
 from positiond.daemon.domain.orders import (
+    CloseTerms,
     LegOutcome,
     NotExecuted,
     OrderState,
@@ -69,6 +70,30 @@ async def test_a_key_revoked_half_way_ends_with_what_was_filled_and_why_no_more(
     assert any("API key" in leg.detail for leg in ended.legs if leg.outcome is REJECTED)
     assert [c.open for c in stage.ledger.positions[one.id].components] in ([0, 2], [1, 0])
     assert stage.status(one) is PositionStatus.ACTIVE
+
+
+@in_fake_time
+async def test_a_key_revoked_after_all_was_filled_ends_with_what_to_do_and_that_helps() -> None:
+    stage = Stage()
+    stage.once[RequestState.VERIFYING] = lambda: setattr(stage.venue, "refuses_reads", REVOKED)
+    one = stage.record(component("1"))
+    ended = await stage.close(one)
+    assert (ended.state, ended.code, outcomes(ended)) == (FAILED, "key-refused", [FLAT])
+    assert "ask for the close again" in (ended.detail or "")
+    assert stage.status(one) is PositionStatus.ACTIVE
+    stage.venue.refuses_reads = None
+    again = await stage.close(stage.ledger.positions[one.id])
+    assert (again.state, stage.status(one)) == (DONE, PositionStatus.CLOSED)
+    assert len(stage.venue.sent) == 1
+
+
+@in_fake_time
+async def test_a_part_that_was_filled_before_the_key_was_revoked_asks_for_nothing_more() -> None:
+    stage = Stage()
+    stage.once[RequestState.VERIFYING] = lambda: setattr(stage.venue, "refuses_reads", REVOKED)
+    ended = await stage.close(stage.record(component("1")), CloseTerms(fraction=Decimal("0.5")))
+    assert (ended.code, outcomes(ended)) == ("key-refused", [FLAT])
+    assert (ended.detail or "").endswith("but no size could be read after it")
 
 
 @in_fake_time
