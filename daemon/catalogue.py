@@ -33,9 +33,11 @@ class Catalogue:
         """The keys whose rules have to be asked (again)."""
         return [key for key in keys if not self._is_good(key)]
 
-    async def instrument(self, key: InstrumentKey) -> Instrument | None:
-        """The rules of one instrument; None where Bybit lists no such symbol."""
-        if not self._is_good(key):
+    async def instrument(
+        self, key: InstrumentKey, good_for: timedelta = _GOOD_FOR
+    ) -> Instrument | None:
+        """The rules of one instrument, no older than that; None where Bybit lists none."""
+        if not self._is_good(key, good_for):
             found = await self._gateway.instruments(key.environment, key.category, key.symbol)
             match = next((i for i in found if i.key == key), None)
             self._known[key] = (match, self._now())
@@ -51,8 +53,8 @@ class Catalogue:
         at = self._deliveries.get(key) or expiry_of(key.category, key.symbol)
         return at is not None and at <= self._now()
 
-    def _is_good(self, key: InstrumentKey) -> bool:
+    def _is_good(self, key: InstrumentKey, good_for: timedelta = _GOOD_FOR) -> bool:
         if key not in self._known:
             return False
         instrument, at = self._known[key]
-        return self._now() - at < (_GOOD_FOR if instrument else _ABSENT_FOR)
+        return self._now() - at < (good_for if instrument else _ABSENT_FOR)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
+
+import structlog
 
 from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
@@ -14,7 +18,7 @@ from .close_inbox import Inboxes
 from .domain.bucket_plan import Around
 from .domain.buckets import SymbolKey, place_of, position_idx_for
 from .domain.close_ports import Closes
-from .domain.errors import ExchangeRefused, ExchangeUnreachable
+from .domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
 from .domain.model import (
     ZERO,
     Category,
@@ -37,6 +41,11 @@ from .newest_fills import NewestFills
 from .timing import Timing
 from .together import together
 
+_log = structlog.get_logger(__name__)
+
+# How old what is known of an instrument may be when the first order goes.
+_FRESH: Final = timedelta(seconds=10)
+_RULES_WITHIN: Final = 1.0
 # What a symbol query for a contract says that Bybit does not list any more (V5: error 10001).
 _PARAMETER_ERROR: Final = 10001
 # Bybit's rows follow its executions within a moment: so often one that lags is read again, after
@@ -143,11 +152,15 @@ class PlaceReader:
 
         ExchangeUnreachable where the rows cannot be true, leave out a side, or (unless they
         `may_lag`) are older than a fill that was known before: nobody sizes an order by such.
+        `with_resting` is for what comes before the first order: all legs are to go, or none.
         """
-        instrument = await self._catalogue.instrument(key)
+        # Known first: whether the contract is over decides how a missing row is read.
+        await self._catalogue.instrument(key)
         reads = [partial(self._sizes, place, key, exchange, frozenset(sides), may_lag)]
         if with_resting and place.category is not Category.SPOT and not self._is_over(place, key):
             reads.append(partial(self._resting, key, exchange))
+        if with_resting:
+            reads.append(partial(self._rules, key))
         # Each begins with its own task: one that is cancelled before that never began at all.
         found = await together(read() for read in reads)
         # After the sizes: of what is recorded meanwhile the claim is then known for certain, the
@@ -155,7 +168,7 @@ class PlaceReader:
         claims = await self._positions.claims(place.account_id, place.category, place.symbol)
         return Around(
             place,
-            instrument,
+            await self._catalogue.instrument(key),
             claims,
             holdings=tuple(row for rows, _ in found for row in rows),
             resting=tuple(order for _, orders in found for order in orders),
@@ -215,6 +228,16 @@ class PlaceReader:
     @staticmethod
     async def _resting(key: InstrumentKey, exchange: AccountExchange) -> _Found:
         return [], await exchange.open_orders(key.category, key.symbol)
+
+    async def _rules(self, key: InstrumentKey) -> _Found:
+        """A contract may have been halted since its rules were read; the catalogue keeps them."""
+        try:
+            async with asyncio.timeout(_RULES_WITHIN):
+                await self._catalogue.instrument(key, _FRESH)
+        except (TimeoutError, ExchangeUnreachable, ExchangeBusy):
+            # No close waits for that: what is known has to do, and Bybit refuses what is halted.
+            _log.info("trading rules were not read anew", symbol=key.symbol)
+        return [], []
 
     def _flat(self, place: SymbolKey) -> Holding:
         now = self._timing.now()

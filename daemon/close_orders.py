@@ -174,6 +174,7 @@ class OrderSettler:
         proof = AbsenceProof(order.dies_at or order.created_at, empty_for)
         backoff = Backoff(first=0.5, most=_LOOK_AGAIN_AT_MOST)
         pause = _STREAM_FIRST
+        ended: OrderReport | None = None
         while True:
             nudges = self._waits.nudges
             report = await self._streamed(inbox, pause)
@@ -188,9 +189,11 @@ class OrderSettler:
                 except PositiondError as error:
                     proof.interrupted()
                     self._note(f"{order.instrument_symbol}: looking the order up: {error.detail}")
-                    continue
+                    # An end once told still holds; the stream may have brought its fills since.
+                    report, asked_at = ended, None
             if report is not None:
                 proof.interrupted()
+                ended = report if report.status.is_terminal else None
                 order = await self._take(order, report, inbox)
             elif asked_at is not None:
                 order = await self._take_silence(order, proof, asked_at)

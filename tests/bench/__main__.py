@@ -12,13 +12,13 @@ from functools import partial
 from positiond.daemon import logs
 from positiond.daemon.config import LogConfig
 
-from tests.bench import acceptance, fan_out, load, order_delay, push, sweep, tick_path
+from tests.bench import acceptance, close_latency, fan_out, load, push, sweep, tick_path
 from tests.bench.table import Table, machine
 
 BENCHMARKS: Mapping[str, Callable[[], Awaitable[Table]]] = {
     "tick": tick_path.run,
     "accept": acceptance.run,
-    "send": order_delay.run,
+    "close": close_latency.run,
     "fan-out": fan_out.run,
     "push": push.run,
     "load": load.run,

@@ -117,7 +117,7 @@ def _span(counts: Iterable[int]) -> str:
 
 
 def _line(name: str, *cells: str) -> str:
-    return "  ".join([name.ljust(28), *(cell.rjust(14) for cell in cells)])
+    return "  ".join([name.ljust(38), *(cell.rjust(14) for cell in cells)])
 
 
 def main() -> None:

@@ -6,9 +6,12 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 import pytest
-from positiond.daemon.domain.model import Category, Holding, KeyInfo, PositionStatus
+from positiond.daemon.close_run import CloseRun
+from positiond.daemon.domain.errors import ExchangeUnreachable
+from positiond.daemon.domain.model import Category, Holding, Instrument, KeyInfo, PositionStatus
 from positiond.daemon.domain.orders import LegOutcome, OrderState, RequestState
 
 from ...builders import ACCOUNT, ALICE, BTC, ETH, SHORT, component, instrument, symbol_key
@@ -175,6 +178,41 @@ async def test_one_leg_that_cannot_trade_keeps_the_other_from_being_sent() -> No
     stage.door.rules[ETH] = instrument(ETH, status="Closed")
     ended = await stage.close(stage.record(component("1"), component("2", SHORT, ETH)))
     assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "instrument-not-trading", [])
+
+
+@in_fake_time
+async def test_a_leg_halted_since_its_rules_were_read_keeps_the_other_from_being_sent() -> None:
+    stage = Stage()
+    one = stage.record(component("1"), component("2", SHORT, ETH))
+    closing = stage.closing()
+    await closing.catalogue.instrument(instrument(ETH).key)
+    stage.door.rules[ETH] = instrument(ETH, status="Closed")
+    await asyncio.sleep(60)
+    request = stage.ledger.open_close(one)
+    await CloseRun(closing, [request], [one]).drive()
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "instrument-not-trading", [])
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+@in_fake_time
+async def test_rules_that_cannot_be_read_anew_keep_no_close_waiting(hangs: bool) -> None:
+    stage = Stage()
+    one = stage.record(component("1"))
+    closing = stage.closing()
+    await closing.catalogue.instrument(instrument(BTC).key)
+    await asyncio.sleep(60)
+
+    async def fail(*_: object) -> list[Instrument]:
+        await asyncio.sleep(600 if hangs else 0)
+        raise ExchangeUnreachable("timeout", "Bybit does not answer")
+
+    request = stage.ledger.open_close(one)
+    with patch.object(stage.door, "instruments", fail):
+        await CloseRun(closing, [request], [one]).drive()
+    ended = stage.ledger.requests[request.id]
+    assert (ended.state, stage.venue.size(BTC)) == (DONE, 0)
+    assert now() < request.created_at + timedelta(seconds=2)
 
 
 @in_fake_time

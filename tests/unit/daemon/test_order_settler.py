@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from positiond.daemon.close_orders import OrderSettler, has_news, note_newest
 from positiond.daemon.close_waits import Waits
+from positiond.daemon.domain.events import FillSeen, OrderSeen
 from positiond.daemon.domain.model import ComponentId, Fill
 from positiond.daemon.domain.orders import CloseOrder, OrderState, RequestState
 
@@ -147,3 +148,18 @@ def test_a_foreign_orders_fills_are_no_news() -> None:
     assert has_news(close_order("1", "0.4"), [fill("0.5")])
     assert not has_news(close_order("1", "0.5"), [fill("0.5")])
     assert not has_news(close_order(status="foreign"), [fill("0.5")])
+
+
+@in_fake_time
+async def test_an_end_whose_fills_come_later_is_settled_by_the_stream_alone() -> None:
+    alone = Alone(Reaction(shows_after=3600.0))
+    venue = alone.stage.venue
+    order = await alone.send()
+    venue.lookups_fail_until = now() + timedelta(hours=1)
+    # The order's frame overtakes that of its execution, and no list can be read.
+    _, found = venue.orders[order.link_id]
+    venue.inboxes.deliver(OrderSeen(venue.account_id, found))
+    alone.stage.at(5, lambda: venue.inboxes.deliver(FillSeen(venue.account_id, venue.fills[0])))
+    async with asyncio.timeout(20):
+        order = await alone.settler.settle(order)
+    assert (order.state, order.status, order.filled) == (OrderState.TERMINAL, "filled", 1)
