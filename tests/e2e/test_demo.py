@@ -85,6 +85,7 @@ async def test_a_stop_leaves_no_process_and_the_next_start_finds_the_positions(
         assert "is altered already" in await second.says("already")
 
 
+@pytest.mark.thorough
 async def test_a_daemon_killed_by_hand_can_be_started_again_alone(data_dir: Path) -> None:
     async with demo(data_dir) as running:
         kill(running.facts["daemon_pid"])

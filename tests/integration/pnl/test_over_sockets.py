@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 from positiond.bybit.gateway import open_gateway
 from positiond.bybit.paper.server import PaperServer
 from positiond.bybit.vocab import Hosts
@@ -21,7 +22,7 @@ from ...captures.reference import Reference
 from ..bybit.stubs import PROMPT, QUICK
 from .side_by_side import PAPER, Daemon, both
 
-STEPS, STEP_MS = 20, 3_000
+STEP_MS = 3_000
 DEADLINE = 10.0
 
 
@@ -84,7 +85,8 @@ async def until(is_so: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_a_minute_of_ticks_over_sockets_equals_the_script_at_every_step() -> None:
+@pytest.mark.parametrize("steps", [6, pytest.param(20, marks=pytest.mark.thorough)])
+async def test_ticks_over_sockets_equal_the_script_at_every_step(steps: int) -> None:
     daemon, reference = Daemon(instrument_rows(), POSITIONS), Reference(instrument_rows())
     heard: Counter[Category] = Counter()
 
@@ -110,7 +112,7 @@ async def test_a_minute_of_ticks_over_sockets_equals_the_script_at_every_step() 
 
         await until(is_level)
         totals = set()
-        for _ in range(STEPS):
+        for _ in range(steps):
             await paper.step(STEP_MS)
             await asyncio.gather(*(client.catch_up() for client in clients.values()))
             await until(is_level)
@@ -118,5 +120,5 @@ async def test_a_minute_of_ticks_over_sockets_equals_the_script_at_every_step() 
                 assert ours == theirs, name
             totals.add(daemon.view(POSITIONS[-1]).unrealized_pnl)
     assert None not in totals
-    assert len(totals) == STEPS
-    assert min(heard.values()) > STEPS
+    assert len(totals) == steps
+    assert min(heard.values()) > steps
