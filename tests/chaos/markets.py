@@ -109,4 +109,4 @@ MARKETS: Mapping[str, Market] = MappingProxyType(
 OFFERED = tuple(name for name, market in MARKETS.items() if market.is_offered)
 
 # Whether a part of a position can be closed.
-FRACTIONS_OFFERED = False
+FRACTIONS_OFFERED = True

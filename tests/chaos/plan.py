@@ -156,7 +156,7 @@ def plan_run(seed: int, number: int, markets: Sequence[str], fractions: bool) ->
     hedged = market.hedges and rng.random() < 0.35
     sides = {contract.symbol: _sides(rng, market, hedged) for contract in contracts}
     positions = tuple(_position(rng, name, contracts, sides) for _ in range(rng.randint(2, 4)))
-    if market.shorts and not hedged and rng.random() < 0.2:
+    if market.shorts and not hedged and rng.random() < 0.3:
         # Together with the first it comes to nothing on the exchange.
         positions = (*positions[:3], tuple(_mirrored(leg) for leg in positions[0]))
     own = tuple(
@@ -240,8 +240,12 @@ def _asks(rng: random.Random, prefix: str, positions: int, fractions: bool) -> t
 
 def _wanted(rng: random.Random, position: int, positions: int) -> tuple[int, ...]:
     """The position alone, or it and some others together."""
-    if rng.random() < 0.6:
+    dice = rng.random()
+    if dice < 0.6:
         return (position,)
+    if dice < 0.7:
+        # Those that come to nothing together, where there are such.
+        return (0, positions - 1)
     others = [number for number in range(positions) if number != position]
     return (position, *rng.sample(others, rng.randint(1, len(others))))
 
@@ -260,7 +264,7 @@ def _trades(
     rng: random.Random, name: str, contracts: Sequence[Contract], hedged: bool
 ) -> tuple[HandTrade, ...]:
     trades = []
-    for moment in _moments(rng, rng.choice((0, 0, 0, 1, 1, 2))):
+    for moment in _moments(rng, rng.choice((0, 0, 0, 0, 1, 2))):
         what = _holding(rng, name, rng.choice(contracts), rng.choice(_SIDES), 8)
         trades.append(HandTrade(moment, what, rng.randint(1, 2) if hedged else 0))
     return tuple(trades)
