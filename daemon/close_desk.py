@@ -159,6 +159,9 @@ class CloseDesk:
             position = self._portfolio.positions.get(position_id)
             if position is None or position.user_id != user_id:
                 continue
+            if not any(component.open for component in position.components):
+                # Ending it sends nothing.
+                continue
             state = self._portfolio.accounts.get(position.account_id)
             if state is not None and state.is_read_only:
                 return Conflict(

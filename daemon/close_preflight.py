@@ -37,7 +37,7 @@ class Preflight:
         if self._job.expired():
             await self._end.expired()
             return []
-        if self._is_read_only():
+        if self._job.legs and self._is_read_only():
             await self._refuse_all("read-only-key", "the API key may not trade")
             return []
         try:

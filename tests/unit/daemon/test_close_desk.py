@@ -169,6 +169,15 @@ async def test_a_key_that_may_not_trade_is_refused_at_the_desk() -> None:
 
 
 @in_fake_time
+async def test_a_position_with_nothing_open_is_closed_with_any_key() -> None:
+    desk = Desk()
+    desk.house.portfolio.accounts[ACCOUNT].key_info = READ_ONLY
+    gone = tuple(replace(c, closed_quantity=c.quantity) for c in desk.one.components)
+    desk.house.portfolio.positions[desk.one.id] = replace(desk.one, components=gone)
+    assert (await desk.ask()).is_new
+
+
+@in_fake_time
 async def test_strangers_learn_nothing_of_anothers_key() -> None:
     desk = Desk()
     desk.house.portfolio.accounts[ACCOUNT].key_info = READ_ONLY

@@ -46,6 +46,15 @@ async def test_a_read_only_key_is_the_reason_on_every_leg() -> None:
 
 
 @in_fake_time
+async def test_a_position_with_nothing_open_needs_no_key_that_may_trade() -> None:
+    stage = Stage()
+    stage.portfolio.accounts[ACCOUNT].key_info = KeyInfo("1", True, {}, (), None)
+    one = stage.record(component("1", closed="1"))
+    ended = await stage.close(one)
+    assert (ended.state, stage.status(one), stage.venue.sent) == (DONE, PositionStatus.CLOSED, [])
+
+
+@in_fake_time
 async def test_a_key_that_is_revoked_before_the_close_ends_it_at_once() -> None:
     stage = Stage()
     stage.venue.refuses_reads = REVOKED
