@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from positiond.daemon import wiring
 from positiond.daemon.config import LoopConfig
-from positiond.daemon.domain.errors import ExchangeUnreachable
+from positiond.daemon.domain.errors import Conflict, ExchangeUnreachable
 from positiond.daemon.domain.events import MarketFeedUp, MarketSink, PriceTick
 from positiond.daemon.domain.model import (
     Account,
@@ -85,25 +85,63 @@ async def nothing_to_migrate(_url: str) -> list[str]:
     return []
 
 
-@in_fake_time
-async def test_without_the_lock_nothing_is_in_sync_live_or_recorded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lock = Lock()
+LATE = NewPosition(
+    ACCOUNT,
+    "late",
+    None,
+    (NewComponent(Category.LINEAR, BTC, Side.BUY, Decimal(1), Decimal(100)),),
+)
+
+
+def wired(monkeypatch: pytest.MonkeyPatch, lock: Lock, archive: Archive) -> wiring.Daemon:
     monkeypatch.setattr(wiring, "migrate", nothing_to_migrate)
     monkeypatch.setattr(leadership, "connect", lock.connect)
-    archive = Archive(Portfolio())
-    one = position(component("1"))
-    archive.positions[one.id] = one
     shop = Shop(archive)
     store = SimpleNamespace(**vars(shop), leadership=Leadership("", HeldEpoch()), people=None)
-    daemon = wiring.Daemon(
+    return wiring.Daemon(
         LoopConfig(sweep_minutes=5, close_expiry=timedelta(minutes=15)),
         cast(Any, store),
         OneAccount(),
         Hub(),
         "postgresql://nowhere",
     )
+
+
+@pytest.mark.parametrize("slow", ["open_requests", "open_deviations"])
+@in_fake_time
+async def test_nothing_is_compared_or_recorded_before_the_closes_of_a_dead_process_are_known(
+    monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    archive = Archive(Portfolio())
+    one = position(component("1"))
+    archive.positions[one.id] = one
+    answer = getattr(archive, slow)
+
+    async def slowly() -> object:
+        await asyncio.sleep(20)
+        return await answer()
+
+    monkeypatch.setattr(archive, slow, slowly)
+    daemon = wired(monkeypatch, Lock(), archive)
+    task = asyncio.create_task(daemon.lead())
+    await asyncio.sleep(5)
+    with pytest.raises(Conflict, match="close is at work"):
+        await daemon.services().recorder.record(ALICE, LATE)
+    assert daemon.board.live_view(one.id).verdict is Verdict.UNVERIFIED
+    await asyncio.sleep(30)
+    assert daemon.board.live_view(one.id).verdict is Verdict.IN_SYNC
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@in_fake_time
+async def test_without_the_lock_nothing_is_in_sync_live_or_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock, archive = Lock(), Archive(Portfolio())
+    one = position(component("1"))
+    archive.positions[one.id] = one
+    daemon = wired(monkeypatch, lock, archive)
     recorder = daemon.services().recorder
     task = asyncio.create_task(daemon.lead())
     await asyncio.sleep(30)
@@ -117,8 +155,7 @@ async def test_without_the_lock_nothing_is_in_sync_live_or_recorded(
     assert after.verdict is Verdict.UNVERIFIED
     assert after.pnl_incomplete is not None
     assert daemon.board.feed_state(ALICE).public == "down"
-    leg = NewComponent(Category.LINEAR, BTC, Side.BUY, Decimal(1), Decimal(100))
     with pytest.raises(ExchangeUnreachable):
-        await recorder.record(ALICE, NewPosition(ACCOUNT, "late", None, (leg,)))
+        await recorder.record(ALICE, LATE)
     task.cancel()
     await asyncio.wait({task})
