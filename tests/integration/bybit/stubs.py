@@ -32,7 +32,7 @@ from tenacity import wait_none
 Answer = Callable[[web.Request], "web.StreamResponse | None"]
 Event = AccountEvent | MarketEvent
 CREDENTIALS = Credentials("KEY", "SECRET-NEVER-SHOWN")
-QUICK = Patience(read=0.5, send=0.5, tries=3, backoff=wait_none())
+QUICK = Patience(read=1.5, send=0.5, tries=3, backoff=wait_none())
 PROMPT = Persistence(
     usual=wait_none(), after_refusal=wait_none(), settled_after=0.0, first_jitter=0.0
 )
