@@ -23,6 +23,7 @@ from tests.e2e.scenarios import (
     rows_shared,
     rows_spot,
 )
+from tests.e2e.scenarios.machine import Moment
 from tests.e2e.scenarios.table import Outcome, Row, play
 from tests.fixtures_store import PostgresServer
 
@@ -72,6 +73,13 @@ async def _play(rows: list[Row], server: PostgresServer) -> dict[str, Outcome]:
 def test_the_table_has_at_least_sixty_rows_and_no_two_of_one_name() -> None:
     assert len(NAMES) >= 60
     assert len(set(NAMES)) == len(NAMES)
+
+
+def test_what_the_machine_made_it_wait_is_not_counted_up_to_a_bound() -> None:
+    start = Moment(10.0, waited=2.0)
+    assert Moment(17.0, waited=2.0).since(start) == 7.0
+    assert Moment(17.0, waited=3.5).since(start) == 5.5
+    assert Moment(30.0, waited=20.0).since(start) == 15.0
 
 
 @pytest.mark.parametrize("name", NAMES)
