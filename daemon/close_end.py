@@ -168,7 +168,7 @@ class CloseEnd:
             code = detail = None
             if failed:
                 code = "expired" if self._job.expired() else worst(failed)
-                detail = "; ".join(result.detail for result in failed)
+                detail = self._told(failed)
             sums: dict[BucketKey, Decimal] = {}
             for leg, (bucket, left) in dust.items():
                 if leg in request.open_at_acceptance and not failed:
@@ -176,6 +176,15 @@ class CloseEnd:
             new = next_request_state(request.state, event)
             endings.append(CloseEnding(request.id, new, code, detail, tuple(legs), sums))
         await self._store(endings)
+
+    def _told(self, failed: Sequence[LegResult]) -> str:
+        """What became of the legs that failed; those that failed alike are named together."""
+        symbols = {leg.component.id: leg.component.symbol for leg in self._job.legs}
+        names: dict[str, list[str]] = {}
+        for result in failed:
+            symbol = symbols.get(result.component_id, "")
+            names.setdefault(result.detail.removeprefix(f"{symbol}: "), []).append(symbol)
+        return "; ".join(f"{', '.join(legs)}: {text}" for text, legs in names.items())
 
     async def _finish(self, event: RequestEvent, code: str, detail: str, results: _Results) -> None:
         new = next_request_state(self._job.state, event)

@@ -165,6 +165,15 @@ async def test_a_refused_order_is_not_repeated_and_its_words_are_kept() -> None:
 
 
 @in_fake_time
+async def test_legs_that_failed_alike_are_told_once_and_by_name() -> None:
+    refused = Reaction(refused=(110007, "not enough"))
+    stage = Stage(refused, refused)
+    ended = await stage.close(stage.record(component("1"), component("2", SHORT, ETH)))
+    assert ended.state is FAILED
+    assert ended.detail == f"{BTC}, {ETH}: Bybit 110007: not enough"
+
+
+@in_fake_time
 async def test_a_key_that_may_not_trade_is_refused_before_any_order() -> None:
     stage = Stage()
     stage.portfolio.accounts[ACCOUNT].key_info = KeyInfo("1", True, {}, (), None)
