@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from positiond.bybit.exchange import BybitAccount
@@ -84,9 +85,7 @@ def deposit(venue: Venue, name: str, amount: str) -> None:
     venue.paper.control("deposit", account=venue.trader.uid, coin=name, amount=amount)
 
 
-def rest(
-    venue: Venue, quantity: str, price: Decimal, category: str = "linear", **more: object
-) -> str:
+def rest(venue: Venue, quantity: str, price: Decimal, category: str = "linear", **more: Any) -> str:
     """A limit sale of the trader's by hand; its order id."""
     made = venue.paper.control(
         "order",
