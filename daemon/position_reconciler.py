@@ -28,7 +28,7 @@ from .domain.events import (
     HoldingSeen,
     WalletSeen,
 )
-from .domain.model import AccountId, Category, Fill, Holding
+from .domain.model import AccountId, Category, Fill, Holding, PositionId
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.quiet import QUIET, QuietWindow
@@ -49,6 +49,7 @@ _NAP: Final = 1.0
 # Accounts read at once. The client paces the requests; this only keeps its line short, so that an
 # event's read does not stand behind a whole sweep.
 _AT_ONCE: Final = 24
+_LATE_PRICES: Final = timedelta(seconds=30)
 # Work on one account that takes longer than this is stuck, and the loop then beats no more.
 _STUCK: Final = timedelta(minutes=4)
 # Executions of these types never change a size (Bybit V5: enum execType). Any other that we do not
@@ -105,6 +106,8 @@ class PositionReconciler:
         self._due: dict[AccountId, set[SymbolKey]] = {}
         self._working: dict[tuple[str, Hashable], datetime] = {}
         self._second = SecondLooks(portfolio)
+        self._unpriced: set[PositionId] = set()
+        self._late_until = timing.now()
         self._sweeps = Sweeps(timing, sweep_minutes)
 
     @property
@@ -227,7 +230,7 @@ class PositionReconciler:
 
     async def run_sweeps(self, are_settled: Callable[[], bool]) -> NoReturn:
         """Sweep at once and on the clock for ever; an overlapping one is skipped and counted."""
-        await self._sweeps.run(self.reconcile_all_positions, are_settled)
+        await self._sweeps.run(self.reconcile_all_positions, are_settled, self._write_late_prices)
 
     async def run_rechecks(self) -> NoReturn:
         """Serve the event path and the compares that streams asked for, for ever."""
@@ -292,12 +295,33 @@ class PositionReconciler:
             for account_id in self._portfolio.account_ids():
                 group.create_task(one(account_id), name=f"reconcile {account_id}")
         try:
-            await self._positions.write_pnl(self._price_writes())
+            writes = self._price_writes()
+            await self._positions.write_pnl(writes)
         except PositiondError as error:
             _log.warning("P&L was not written", code=error.code, error=error.detail)
             return
+        self._unpriced = {row.position_id for row in writes if row.unrealized_pnl is None}
+        self._late_until = self._timing.now() + _LATE_PRICES
         self._sweeps.note_done()
         self._changed(frozenset(self._portfolio.positions))
+
+    async def _write_late_prices(self) -> None:
+        """What had no price at the sweep: the first may be done before the first tick came."""
+        if not self._unpriced or self._timing.now() > self._late_until:
+            return
+        found = [
+            row
+            for row in self._price_writes()
+            if row.position_id in self._unpriced and row.unrealized_pnl is not None
+        ]
+        if not found:
+            return
+        try:
+            await self._positions.write_pnl(found)
+        except PositiondError as error:
+            _log.warning("P&L was not written", code=error.code, error=error.detail)
+            return
+        self._unpriced -= {row.position_id for row in found}
 
     async def _reconcile_account(self, account_id: AccountId, loop: str) -> None:
         self._unread.discard(account_id)

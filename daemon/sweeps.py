@@ -30,11 +30,15 @@ class Sweeps:
         self.last_at = self._timing.now()
 
     async def run(
-        self, sweep: Callable[[], Awaitable[None]], are_settled: Callable[[], bool]
+        self,
+        sweep: Callable[[], Awaitable[None]],
+        are_settled: Callable[[], bool],
+        between: Callable[[], Awaitable[None]],
     ) -> NoReturn:
         """Sweep for ever; one that would overlap is skipped and counted.
 
         The first waits a little for the accounts to connect: a compare without them says nothing.
+        `between` is called about once a second while nothing is due.
         """
         patience = self._timing.now() + _FIRST_WAIT
         while not are_settled() and self._timing.now() < patience:
@@ -45,6 +49,7 @@ class Sweeps:
             self._timing.beat("sweeps")
             await self._timing.sleep_until(due, _NAP)
             if self._timing.now() < due:
+                await between()
                 continue
             await sweep()
             due = next_sweep(due, self._minutes)

@@ -142,7 +142,8 @@ async def test_the_start_up_sweep_writes_the_pnl_of_all_active_positions(
 
         async def written() -> list[Any] | None:
             rows = await world.sql(
-                "SELECT id, unrealized_pnl FROM synthetic_positions WHERE pnl_at IS NOT NULL"
+                "SELECT id, unrealized_pnl FROM synthetic_positions"
+                " WHERE unrealized_pnl IS NOT NULL"
             )
             return rows if len(rows) == len(SHAPES) else None
 

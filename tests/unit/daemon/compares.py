@@ -256,6 +256,7 @@ class Compares:
         self.in_flight = InFlight(self.portfolio, now)
         self.changed: list[frozenset[PositionId]] = []
         self.turned: list[frozenset[PositionId]] = []
+        self.worth: Decimal | None = None
         self.reconciler = PositionReconciler(
             self.portfolio,
             self.archive,
@@ -304,7 +305,7 @@ class Compares:
         self.portfolio.positions[one.id] = replace(one, is_altered=True)
 
     def _pnl(self) -> list[PnlWrite]:
-        return [PnlWrite(p, None, now()) for p in self.portfolio.positions]
+        return [PnlWrite(p, self.worth, now()) for p in self.portfolio.positions]
 
 
 @asynccontextmanager

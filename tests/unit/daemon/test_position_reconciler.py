@@ -219,6 +219,21 @@ async def test_sweeps_come_at_once_and_then_on_the_clock() -> None:
 
 
 @in_fake_time
+async def test_what_had_no_price_at_the_sweep_is_written_when_it_comes() -> None:
+    stage = Compares()
+    await stage.record(position(component("1")))
+    sweeps = asyncio.create_task(stage.reconciler.run_sweeps(lambda: True))
+    await asyncio.sleep(5)
+    assert [[row.unrealized_pnl for row in rows] for rows in stage.archive.pnl] == [[None]]
+    stage.worth = Decimal("1.5")
+    await asyncio.sleep(5)
+    assert [row.unrealized_pnl for row in stage.archive.pnl[-1]] == [Decimal("1.5")]
+    assert (len(stage.archive.pnl), stage.reconciler.sweeps) == (2, 1)
+    sweeps.cancel()
+    await asyncio.wait({sweeps})
+
+
+@in_fake_time
 async def test_the_first_sweep_waits_for_the_accounts_but_not_for_ever() -> None:
     stage = Compares()
     await stage.record(position(component("1")))
