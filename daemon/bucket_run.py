@@ -202,20 +202,25 @@ class BucketRun:
         )
 
     async def _read(self) -> Around | None:
-        """Read until Bybit answers; None once it is too late, or it refuses the key itself.
+        """Read until Bybit answers; None once it is too late, or the key has been revoked.
 
         An answer that does not come is this bucket's trouble alone.
         """
         backoff = Backoff(first=0.3, most=5.0)
         while True:
             try:
-                return await self.around()
+                around = await self.around()
             except CredentialsRefused as error:
                 self.stopped = f"Bybit refuses the API key: {error.detail}"
-                return None
+                if self._job.is_revoked():
+                    return None
+                self.note(self.stopped)
             except (ExchangeUnreachable, ExchangeBusy, ExchangeRefused) as error:
                 self.stopped = f"{self.symbol}: {error.detail}"
                 self.note(self.stopped)
+            else:
+                self._job.key_works()
+                return around
             await self._job.waits.pause(backoff)
             if self._job.expired():
                 return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -34,8 +33,6 @@ from .together import together
 
 _log = structlog.get_logger(__name__)
 
-# A key that Bybit refuses for so long has been revoked: nothing can be read with it any more.
-_REVOKED_AFTER: Final = timedelta(seconds=30)
 _UNVERIFIED_PART: Final = "all that was asked for was filled, but no size could be read after it"
 _UNVERIFIED: Final = (
     f"{_UNVERIFIED_PART}: ask for the close again once there is a key that Bybit takes; "
@@ -49,7 +46,6 @@ class CloseEnd:
 
     def __init__(self, job: CloseJob) -> None:
         self._job = job
-        self._refused_since: datetime | None = None
 
     # --- before anything was sent -----------------------------------------------------------
 
@@ -69,7 +65,7 @@ class CloseEnd:
         except CredentialsRefused as error:
             await self._refused_while_verifying(buckets, error)
             return
-        self._refused_since = None
+        self._job.key_works()
         if self._has_late_fill():
             await self._job.move(RequestEvent.LATE_FILL)
             return
@@ -141,11 +137,9 @@ class CloseEnd:
         self, buckets: Sequence[BucketRun], error: CredentialsRefused
     ) -> None:
         """A key that was revoked half-way: what was filled is known, and that is all there is."""
-        now = self._job.c.timing.now()
-        self._refused_since = self._refused_since or now
-        why = f"Bybit refuses the API key: {error.detail}"
-        if now - self._refused_since < _REVOKED_AFTER:
+        if not self._job.is_revoked():
             raise error
+        why = f"Bybit refuses the API key: {error.detail}"
         legs = [leg for bucket in buckets for leg in bucket.legs]
         works = [self._job.work(leg) for leg in legs]
         results = {work.component.id: unverified_result(work, why) for work in works}

@@ -37,6 +37,8 @@ from .domain.ports import AccountExchange
 
 # What is left of a ban is told anew all the time, each time a little otherwise.
 _WORTH_IT: Final = timedelta(seconds=2)
+# A key that Bybit refuses for so long has been revoked: nothing can be read with it any more.
+_REVOKED_AFTER: Final = timedelta(seconds=30)
 
 
 class CloseJob:
@@ -71,6 +73,7 @@ class CloseJob:
         self.waits = Waits(closing.timing)
         self._notes: dict[str, str] = {}
         self._banned_until: datetime | None = None
+        self._refused_since: datetime | None = None
         self._moving = asyncio.Lock()
 
     # --- what it is -------------------------------------------------------------------------
@@ -105,6 +108,15 @@ class CloseJob:
         await self.c.closes.extend(self.close_ids, expires_at)
         self._banned_until = banned_until
         self.requests = [replace(r, expires_at=expires_at) for r in self.requests]
+
+    def is_revoked(self) -> bool:
+        """Bybit refused the key just now; whether it has done so for longer than a mishap lasts."""
+        now = self.c.timing.now()
+        self._refused_since = self._refused_since or now
+        return now - self._refused_since >= _REVOKED_AFTER
+
+    def key_works(self) -> None:
+        self._refused_since = None
 
     def orders_of(self, legs: Iterable[CloseLeg]) -> list[CloseOrder]:
         """Those with a part of one of the legs, oldest first."""

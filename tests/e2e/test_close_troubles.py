@@ -20,6 +20,8 @@ from tests.e2e.world import Trader, World, daemon, now, trading
 
 CREATE = "/v5/order/create"
 NOT_LIVE = 110074
+# Of the order during which the key is revoked.
+FILLED = Decimal("0.12")
 Row = dict[str, Any]
 
 
@@ -124,32 +126,40 @@ async def key_is(paper: PaperServer, trader: Trader, **terms: object) -> None:
 
 
 @contextmanager
-def revoked_with_the_second_order(paper: PaperServer, trader: Trader) -> Iterator[None]:
-    """The first leg's order fills in part, the second's in full; from then on the key is none."""
+def revoked_with_the_second_order(paper: PaperServer, trader: Trader) -> Iterator[list[Order]]:
+    """The second order fills in part, and from then on the key is none; yields what was placed.
+
+    Whichever leg is the second: the rest of an earlier one could be sent before the key is gone.
+    """
     place: Callable[[Uid, OrderRequest, int], Order] = paper.engine.place
     placed: list[Order] = []
 
     def place_and_revoke(uid: Uid, request: OrderRequest, now_ms: int) -> Order:
+        second = len(placed) == 1
+        if second:
+            symbol = request.instrument.symbol
+            paper.control("faults", kind="thin_book", where=symbol, depth=str(FILLED), count=1)
         placed.append(place(uid, request, now_ms))
-        if len(placed) == 2:
+        if second:
             paper.control("accounts", "PATCH", account=trader.paper.uid, expires_ms=now_ms)
         return placed[-1]
 
     with patch.object(paper.engine, "place", place_and_revoke):
-        yield
+        yield placed
 
 
 async def test_a_key_revoked_half_way_and_given_back_ends_what_was_begun(
     world: World, trader: Trader, paper: PaperServer
 ) -> None:
     position = await a_pair(world, trader)
-    await fault(paper.url, "thin_book", where="BTCUSDT", depth="0.123", count=1)
-    with revoked_with_the_second_order(paper, trader):
+    with revoked_with_the_second_order(paper, trader) as placed:
         await close(trader, position)
         await waits_for(trader, position, "33004")
+        assert len(placed) == 2
         await key_is(paper, trader, expires_ms=None)
         legs = await ended(trader, position, "CLOSED")
     assert [leg["outcome"] for leg in legs] == ["flat"] * 2
+    assert len(placed) == 3
     await assert_sold_once(trader, paper, position)
 
 
@@ -158,18 +168,18 @@ async def test_a_key_revoked_for_good_ends_the_close_with_what_was_filled_on_rec
     world: World, trader: Trader, paper: PaperServer
 ) -> None:
     position = await a_pair(world, trader)
-    await fault(paper.url, "thin_book", where="BTCUSDT", depth="0.123", count=1)
     with revoked_with_the_second_order(paper, trader):
         await close(trader, position)
         legs = await ended(trader, position, "ACTIVE", within=60)
-        assert [(leg["outcome"], leg["filled"]) for leg in legs] == [
-            ("rejected", "0.123"),
-            ("flat", "7"),
-        ]
-        assert "33004" in legs[0]["detail"]
-        assert "0.377 is still open" in legs[0]["detail"]
         shown = await trader.position(str(position["id"]))
-        assert [leg["closed_quantity"] for leg in shown["components"]] == ["0.123", "7"]
+        sizes = {leg["id"]: Decimal(leg["quantity"]) for leg in shown["components"]}
+        sold, cut = sorted(legs, key=lambda leg: leg["outcome"] != "flat")
+        assert Decimal(sold["filled"]) == sizes[sold["component_id"]]
+        assert (cut["outcome"], cut["filled"]) == ("rejected", str(FILLED))
+        assert "33004" in cut["detail"]
+        assert f"{sizes[cut['component_id']] - FILLED} is still open" in cut["detail"]
+        closed = {leg["id"]: leg["closed_quantity"] for leg in shown["components"]}
+        assert closed == {leg["component_id"]: leg["filled"] for leg in legs}
         # With a key that works again, the rest and no more than the rest is sold.
         await key_is(paper, trader, expires_ms=None)
         await close(trader, position)

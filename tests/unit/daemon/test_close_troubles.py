@@ -116,6 +116,20 @@ async def test_a_key_that_is_refused_for_a_moment_only_delays_the_end() -> None:
 
 
 @in_fake_time
+async def test_a_remainder_is_sent_once_a_key_that_was_refused_for_a_moment_works_again() -> None:
+    stage = Stage()
+
+    def revoke() -> None:
+        stage.venue.refuses_reads = REVOKED
+        stage.at(20, lambda: setattr(stage.venue, "refuses_reads", None))
+
+    stage.venue.script.append(Reaction(fills="0.4", before=revoke))
+    ended = await stage.close(stage.record(component("1")))
+    assert (ended.state, outcomes(ended), len(stage.venue.sent)) == (DONE, [FLAT], 2)
+    assert any("the API key is invalid" in note for note in stage.notes())
+
+
+@in_fake_time
 async def test_an_unknown_order_outlasts_a_revoked_key() -> None:
     stage = Stage(Reaction(is_lost=True))
     stage.venue.lookups_fail_until = now() + timedelta(hours=1)
@@ -136,6 +150,8 @@ async def test_a_remainder_that_the_key_may_not_read_for_is_left_with_the_reason
     )
     ended = await stage.close(stage.record(component("1")))
     assert (ended.state, ended.code, len(stage.venue.sent)) == (FAILED, "key-refused", 1)
+    # The half minute of the remainder's reads is not waited for again by the last read.
+    assert now() < ended.created_at + timedelta(seconds=45)
     assert ended.legs[0].filled == Decimal("0.4")
 
 
