@@ -9,7 +9,8 @@ from ..vocab import PositionMode, Side
 from .books import Books
 from .instruments import Instrument
 from .model import ZERO, Order, Position, Uid
-from .prices import Market, Quote
+from .prices import Market
+from .quotes import Quote
 from .refusals import (
     amount_too_small,
     balance_insufficient,

@@ -6,7 +6,8 @@ from decimal import Decimal
 from ..vocab import OrderType, TimeInForce
 from .admission import Admission
 from .model import ZERO, Order
-from .prices import Market, Quote
+from .prices import Market
+from .quotes import Quote
 from .refusals import nothing_to_amend, order_not_found, qty_too_small
 from .rules import OrderRequest, check_band, check_size
 

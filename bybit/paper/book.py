@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ..vocab import Side
 from .instruments import Instrument
-from .prices import Quote
+from .quotes import Quote
 
 LEVELS = 40
 REACH = 1.3  # how far the book goes, as a multiple of the price band of a market order

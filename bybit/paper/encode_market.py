@@ -9,7 +9,7 @@ from ..vocab import Category
 from .book import Level
 from .encode import Row, text
 from .instruments import Instrument
-from .prices import Greeks, Quote
+from .quotes import Greeks, Quote
 
 YEAR_MS = 365 * 86_400_000
 NO_GREEKS = Greeks(*[Decimal(0)] * 8)

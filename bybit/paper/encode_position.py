@@ -7,7 +7,7 @@ from ..vocab import FLAT_SIDE, Category, Side
 from .encode import Row, text
 from .model import Position
 from .netting import money, rounded
-from .prices import Quote
+from .quotes import Quote
 from .valuation import maintenance_margin, position_margin, unrealised
 
 LEAST_TAKER_FEE = Decimal("0.00055")

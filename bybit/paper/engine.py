@@ -31,7 +31,8 @@ from .matching import Matching
 from .model import Execution, Order, Position, Uid
 from .modes import chosen_modes
 from .orders import Forced, ordered
-from .prices import PARTS, Market, Quote
+from .prices import PARTS, Market
+from .quotes import Quote
 from .refusals import order_not_found
 from .rules import OrderRequest
 from .schedule import Deed
@@ -41,7 +42,7 @@ from .valuation import liquidation_price, value_account
 TICK_MS = 100
 PART_MS = TICK_MS // PARTS
 MAX_LAG_MS = 1000  # a clock that jumped further than this skips the ticks between
-MARGIN_TICKS = 10  # margins are checked once a second
+MARGIN_SHARES = 1000 // PART_MS  # each account's margin is checked once a second, in its turn
 
 
 class Engine:
@@ -311,8 +312,9 @@ class Engine:
         self._matching.refill(None if part == 0 else changed)
         desk.tell(QuotesChanged(changed))
         self._matching.fill_resting(changed)
-        if self.auto_liquidation and part == 0 and self.market.ticks % MARGIN_TICKS == 0:
-            self._interventions.check_margins()
+        if self.auto_liquidation:
+            share = desk.now_ms // PART_MS % MARGIN_SHARES
+            self._interventions.check_margins(share, MARGIN_SHARES)
 
     def _recall(self) -> None:
         """Knows every contract the books speak of, those of earlier days too; what was

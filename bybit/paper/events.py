@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from .model import Execution, Order, Position, Uid
-from .prices import Quote
+from .quotes import Quote
 from .valuation import Valuation
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from ..vocab import Category
 from .encode_market import best_quote_data
-from .prices import Quote
+from .quotes import Quote
 
 # Every push is whole here; the others send a snapshot first and then what changed.
 SNAPSHOT_ONLY = frozenset({Category.SPOT, Category.OPTION})

@@ -13,8 +13,8 @@ from .events import PrivateEvent, QuotesChanged, Told
 from .faults import FRAME_KINDS, FaultKind
 from .frames import SNAPSHOT_ONLY, book_frame, ticker_frame
 from .model import Uid
-from .prices import Quote
 from .private_rows import rows_of
+from .quotes import Quote
 from .venue import Venue
 
 REPEAT_MS = 3000  # orderbook.1 repeats itself after this long without a change

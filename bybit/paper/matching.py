@@ -10,7 +10,7 @@ from .desk import Desk
 from .events import Executed, QuotesChanged
 from .instruments import Key
 from .model import ZERO, Order, OrderId, Position
-from .prices import Quote
+from .quotes import Quote
 from .settlement import Terms, settle, settle_spot
 
 MATCH_DELAY_MS = (1, 12)

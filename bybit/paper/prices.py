@@ -8,7 +8,7 @@ what would have come without it.
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -17,6 +17,7 @@ from ..vocab import Category
 from .instruments import Instrument, Key
 from .listing import Listing
 from .paths import COMMON_VOLATILITY, DOLLARS, SECONDS_PER_YEAR, Path, Stretch, assets
+from .quotes import Greeks, Quote
 from .rounding import fraction, lots, on_tick
 
 REQUOTE_CHANCE = 0.45
@@ -30,50 +31,6 @@ OPTION_SPREAD = 0.01
 ZERO = Decimal(0)
 ONE = Decimal(1)
 FINE = Decimal("1E-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Greeks:
-    """An option's volatilities and sensitivities; `underlying` is the forward."""
-
-    mark_iv: Decimal
-    bid_iv: Decimal
-    ask_iv: Decimal
-    underlying: Decimal
-    delta: Decimal
-    gamma: Decimal
-    vega: Decimal
-    theta: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """The public state of one instrument; `seq` is its cross sequence.
-
-    `usd_index` is the base coin in dollars, `predicted` the delivery price in the last half
-    hour, `greeks` an option's. A spot pair's mark is its index. An option may have no bid: 0.
-    """
-
-    instrument: Instrument
-    mark: Decimal
-    index: Decimal
-    last: Decimal
-    bid: Decimal
-    ask: Decimal
-    bid_size: Decimal
-    ask_size: Decimal
-    tick_direction: str
-    funding_rate: Decimal
-    prev_24h: Decimal
-    prev_1h: Decimal
-    high_24h: Decimal
-    low_24h: Decimal
-    volume: Decimal
-    open_interest: Decimal
-    seq: int
-    usd_index: Decimal = ZERO
-    predicted: Decimal = ZERO
-    greeks: Greeks | None = None
 
 
 class Market:

@@ -21,7 +21,8 @@ import orjson
 from ..vocab import BEST_QUOTE_PREFIX, TICKERS_PREFIX, Category
 from .instruments import Key
 from .listing import Listing
-from .prices import Market, Quote
+from .prices import Market
+from .quotes import Quote
 
 # How the streams spell what a quote holds; option and spot have spellings of their own.
 SPELLINGS: Mapping[str, str] = {

@@ -9,7 +9,7 @@ from .book import Level
 from .instruments import Instrument
 from .model import ZERO, ClosedPnl, Execution, Order, Position
 from .netting import apply_fill, average, blended, money, plain
-from .prices import Quote
+from .quotes import Quote
 
 Charge = Callable[[Decimal, Decimal], Decimal]
 NextId = Callable[[], tuple[int, str]]

@@ -10,7 +10,7 @@ from .events import Executed, PrivateEvent, QuotesChanged
 from .interventions import Interventions
 from .model import ZERO, ClosedPnl, Execution, Position, SessionSettlement
 from .netting import gross_pnl, money
-from .prices import Quote
+from .quotes import Quote
 from .settlement import Move
 
 HOUR_MS = 3_600_000

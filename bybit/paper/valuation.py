@@ -12,7 +12,8 @@ from .books import Books
 from .instruments import Instrument
 from .model import ZERO, Order, Position, Uid, Wallet
 from .netting import gross_pnl
-from .prices import Market, Quote
+from .prices import Market
+from .quotes import Quote
 
 MAINTENANCE_RATE = Decimal("0.005")
 # Of an option sold, per unit and of the index: what is due at least, in and out of the money.

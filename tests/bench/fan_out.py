@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 from positiond.bybit.paper.instruments import Instrument
 from positiond.bybit.paper.listing import Listing
-from positiond.bybit.paper.prices import PARTS, Quote
+from positiond.bybit.paper.prices import PARTS
+from positiond.bybit.paper.quotes import Quote
 from positiond.bybit.paper.server import PaperServer
 from positiond.bybit.vocab import Category, InstrumentStatus
 

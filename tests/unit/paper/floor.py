@@ -11,7 +11,8 @@ from positiond.bybit.paper.engine import Engine
 from positiond.bybit.paper.events import Told
 from positiond.bybit.paper.listing import default_listing
 from positiond.bybit.paper.model import Account, Execution, Order, Position, Uid, Wallet
-from positiond.bybit.paper.prices import Market, Quote
+from positiond.bybit.paper.prices import Market
+from positiond.bybit.paper.quotes import Quote
 from positiond.bybit.paper.refusals import Refused
 from positiond.bybit.paper.rules import read_order
 from positiond.bybit.vocab import Category

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from positiond.bybit.paper.book import book_around, sweep, within, without
 from positiond.bybit.paper.listing import default_listing
-from positiond.bybit.paper.prices import Market, Quote
+from positiond.bybit.paper.prices import Market
+from positiond.bybit.paper.quotes import Quote
 from positiond.bybit.vocab import Category, OptionsType, Side
 
 LINEAR = Category.LINEAR
