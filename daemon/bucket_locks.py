@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Set
+from collections.abc import AsyncIterator, Iterable, Set
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 
 from .domain.buckets import SymbolKey
+from .domain.errors import Conflict
 
 
 class BucketLocks:
@@ -42,6 +44,19 @@ class BucketLocks:
     def held(self, symbols: Iterable[SymbolKey]) -> Turn:
         """Hold all the symbols' locks; entered once it is one's turn."""
         return self.line_up(symbols)
+
+    @asynccontextmanager
+    async def held_within(
+        self, seconds: float, symbols: Iterable[SymbolKey], otherwise: Conflict
+    ) -> AsyncIterator[None]:
+        """As `held`, for a person who waits: a close keeps its locks for as long as Bybit takes."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(seconds):
+                    await stack.enter_async_context(self.held(symbols))
+            except TimeoutError:
+                raise otherwise from None
+            yield
 
     def line_up(self, symbols: Iterable[SymbolKey], *, goes_first: bool = False) -> Turn:
         """Take a place in the line now; whoever `goes_first` stands before all who do not."""

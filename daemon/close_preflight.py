@@ -58,7 +58,7 @@ class Preflight:
 
     def _is_read_only(self) -> bool:
         state = self._job.c.portfolio.accounts.get(self._job.positions[0].account_id)
-        return state is not None and state.key_info is not None and state.key_info.read_only
+        return state is not None and state.is_read_only
 
     # --- planning ---------------------------------------------------------------------------
 

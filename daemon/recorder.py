@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -39,6 +38,7 @@ from .together import together
 from .tracker import Tracker
 
 _PATIENCE: Final = 10.0
+_BUSY: Final = "A close is at work in one of the symbols; record the position after its end."
 # Bybit's rows follow its executions within a moment.
 _PAUSES: Final = (0.3, 0.7, 1.5, 2.5)
 
@@ -81,7 +81,8 @@ class Recorder:
             raise ExchangeUnreachable("account-not-connected", why)
         legs = {_place(position.account_id, leg, instruments): leg for leg in position.components}
         # The locks keep a close from moving the buckets between the read and the commit.
-        async with self._locked(legs):
+        busy = Conflict("close-in-progress", _BUSY)
+        async with self._locks.held_within(_PATIENCE, legs, busy):
             stored, is_new = await self._record(position, legs)
         self._tracker.learn(instruments.values())
         self._tracker.put(stored)
@@ -116,20 +117,6 @@ class Recorder:
         )
         found = await together(self._catalogue.instrument(key) for key in keys)
         return {(i.key.category, i.key.symbol): i for i in found if i is not None}
-
-    @asynccontextmanager
-    async def _locked(self, places: Iterable[SymbolKey]) -> AsyncIterator[None]:
-        """A close may be stuck for hours; who records does not wait for that."""
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await stack.enter_async_context(self._locks.held(places))
-            except TimeoutError:
-                raise Conflict(
-                    "close-in-progress",
-                    "A close is at work in one of the symbols; record the position after its end.",
-                ) from None
-            yield
 
     async def _record(
         self, position: NewPosition, legs: Mapping[SymbolKey, NewComponent]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -36,8 +34,8 @@ Readings = Mapping[SymbolKey, Reading]
 ReadNow = Callable[[AccountId, frozenset[SymbolKey]], Awaitable[Readings]]
 SettleNow = Callable[[frozenset[SymbolKey], Readings], Awaitable[None]]
 
-# A close holds its locks for as long as Bybit takes; a person at a button does not wait for that.
 _PATIENCE: Final = 5.0
+_BUSY: Final = "Something else is at work in the same bucket; try again."
 _PAUSES: Final = (0.2, 0.5, 1.0, 0.0)
 
 
@@ -81,7 +79,8 @@ class Resolver:
         position = await self._owned(user_id, position_id)
         symbols = frozenset(symbol_of(position, c) for c in _legs(position, component_id))
         self._refuse_while_closing(symbols)
-        async with self._locked(symbols):
+        busy = Conflict("close-open", _BUSY)
+        async with self._locks.held_within(_PATIENCE, symbols, busy):
             # A close may have been accepted, or the legs have changed, while the locks were taken.
             self._refuse_while_closing(symbols)
             position = self._still_open(position_id)
@@ -144,18 +143,6 @@ class Resolver:
                     "close-open",
                     f"{position.name} is being closed in the same bucket; wait for its end.",
                 )
-
-    @asynccontextmanager
-    async def _locked(self, symbols: frozenset[SymbolKey]) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    await stack.enter_async_context(self._locks.held(symbols))
-            except TimeoutError:
-                raise Conflict(
-                    "close-open", "Something else is at work in the same bucket; try again."
-                ) from None
-            yield
 
     async def _read(self, account_id: AccountId, symbols: frozenset[SymbolKey]) -> Readings:
         """Rows that are older than a fill, or contradict one another, are right in a moment."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -32,6 +33,12 @@ class Closing(Compares):
         opened: dict[ComponentId, Decimal] = {leg.id: leg.open}
         return self.in_flight.closing([(leg, symbol_key(leg.symbol))], opened, is_known=is_known)
 
+    @asynccontextmanager
+    async def at_work(self, one: Position, *, is_known: bool = True) -> AsyncIterator[None]:
+        async with self.locks.held([symbol_key(BTC)]):
+            with self.entering(one, is_known=is_known):
+                yield
+
     def sends(
         self, leg: Component, quantity: str, filled: str = "0", *, ended: bool = False
     ) -> None:
@@ -44,13 +51,12 @@ async def test_what_our_orders_may_have_filled_is_no_deviation() -> None:
     stage = Closing()
     one = await stage.record(position(component("3")))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]):
-        with stage.entering(one):
-            stage.sends(one.components[0], "3")
-            for size in ("3", "2", "0.5", "0"):
-                stage.hold(BTC, size)
-                await stage.sweep()
-                assert (stage.verdict(one), stage.is_altered(one)) == (IN_SYNC, False)
+    async with stage.at_work(one):
+        stage.sends(one.components[0], "3")
+        for size in ("3", "2", "0.5", "0"):
+            stage.hold(BTC, size)
+            await stage.sweep()
+            assert (stage.verdict(one), stage.is_altered(one)) == (IN_SYNC, False)
     assert stage.archive.deviations == {}
 
 
@@ -59,12 +65,11 @@ async def test_a_hand_trade_beyond_what_our_orders_explain_is_flagged_while_clos
     stage = Closing()
     one = await stage.record(position(component("3")))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]), serving(stage):
-        with stage.entering(one):
-            stage.sends(one.components[0], "1")
-            stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold(BTC, "1.5")))
-            await asyncio.sleep(3)
-            assert (stage.verdict(one), stage.is_altered(one)) == (ALTERED, True)
+    async with stage.at_work(one), serving(stage):
+        stage.sends(one.components[0], "1")
+        stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold(BTC, "1.5")))
+        await asyncio.sleep(3)
+        assert (stage.verdict(one), stage.is_altered(one)) == (ALTERED, True)
 
 
 @in_fake_time
@@ -72,11 +77,10 @@ async def test_before_an_order_is_out_a_close_explains_nothing() -> None:
     stage = Closing()
     one = await stage.record(position(component("3")))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]):
-        with stage.entering(one):
-            stage.hold(BTC, "2.9")
-            await stage.sweep()
-            assert stage.is_altered(one)
+    async with stage.at_work(one):
+        stage.hold(BTC, "2.9")
+        await stage.sweep()
+        assert stage.is_altered(one)
 
 
 @in_fake_time
@@ -84,14 +88,13 @@ async def test_a_close_whose_rows_were_not_read_yet_gives_no_verdict() -> None:
     stage = Closing()
     one = await stage.record(position(component("3")))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]):
-        with stage.entering(one, is_known=False):
-            stage.hold(BTC, "1")
-            await stage.sweep()
-            assert (stage.verdict(one), stage.is_altered(one)) == (IN_SYNC, False)
-            stage.in_flight.know([one.components[0].id])
-            await stage.sweep()
-            assert stage.is_altered(one)
+    async with stage.at_work(one, is_known=False):
+        stage.hold(BTC, "1")
+        await stage.sweep()
+        assert (stage.verdict(one), stage.is_altered(one)) == (IN_SYNC, False)
+        stage.in_flight.know([one.components[0].id])
+        await stage.sweep()
+        assert stage.is_altered(one)
 
 
 @in_fake_time
@@ -99,16 +102,15 @@ async def test_fills_that_memory_shows_already_are_not_counted_twice() -> None:
     stage = Closing()
     one = await stage.record(position(component("3")))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]):
-        with stage.entering(one):
-            stage.sends(one.components[0], "3", "2")
-            stage.portfolio.put(closed(one, "2"))
-            change = stage.in_flight.changes()
-            assert change == {symbol_key(BTC): {0: Decimal(-1)}}
-            stage.hold(BTC, "1.5")
-            await stage.sweep()
-            # Memory expects 1 and at most 1 less: half a coin too much is the trader's doing.
-            assert stage.is_altered(one)
+    async with stage.at_work(one):
+        stage.sends(one.components[0], "3", "2")
+        stage.portfolio.put(closed(one, "2"))
+        change = stage.in_flight.changes()
+        assert change == {symbol_key(BTC): {0: Decimal(-1)}}
+        stage.hold(BTC, "1.5")
+        await stage.sweep()
+        # Memory expects 1 and at most 1 less: half a coin too much is the trader's doing.
+        assert stage.is_altered(one)
 
 
 @in_fake_time
@@ -116,12 +118,11 @@ async def test_booked_fills_that_memory_does_not_show_yet_are_still_ours() -> No
     stage = Closing()
     one = await stage.record(position(component("3")))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]):
-        with stage.entering(one):
-            stage.sends(one.components[0], "3", "2", ended=True)
-            stage.hold(BTC, "1")
-            await stage.sweep()
-            assert not stage.is_altered(one)
+    async with stage.at_work(one):
+        stage.sends(one.components[0], "3", "2", ended=True)
+        stage.hold(BTC, "1")
+        await stage.sweep()
+        assert not stage.is_altered(one)
 
 
 @in_fake_time
@@ -140,16 +141,15 @@ async def test_a_read_during_which_an_order_moved_on_is_dropped() -> None:
     one = await stage.record(position(component("3")))
     await stage.sweep()
     stage.shelf.list_takes = 5
-    async with stage.locks.held([symbol_key(BTC)]):
-        with stage.entering(one):
-            stage.sends(one.components[0], "3")
-            sweep = asyncio.create_task(stage.sweep())
-            await asyncio.sleep(1)
-            # The list said 3; filled, booked and shown meanwhile: the two do not belong together.
-            stage.sends(one.components[0], "3", "3", ended=True)
-            stage.portfolio.put(closed(one, "2"))
-            await sweep
-            assert not stage.is_altered(one)
+    async with stage.at_work(one):
+        stage.sends(one.components[0], "3")
+        sweep = asyncio.create_task(stage.sweep())
+        await asyncio.sleep(1)
+        # The list said 3; filled, booked and shown meanwhile: the two do not belong together.
+        stage.sends(one.components[0], "3", "3", ended=True)
+        stage.portfolio.put(closed(one, "2"))
+        await sweep
+        assert not stage.is_altered(one)
 
 
 @in_fake_time
@@ -158,13 +158,12 @@ async def test_an_old_reading_is_no_evidence_while_a_close_is_at_work() -> None:
     one = await stage.record(position(component("3")))
     await stage.record(position(component("3", symbol=ETH, of="other"), name="other"))
     await stage.sweep()
-    async with stage.locks.held([symbol_key(BTC)]), serving(stage):
-        with stage.entering(one):
-            stage.sends(one.components[0], "3", "2", ended=True)
-            stage.portfolio.put(closed(one, "2"))
-            stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold(ETH, "1")))
-            await asyncio.sleep(3)
-            assert not stage.is_altered(one)
+    async with stage.at_work(one), serving(stage):
+        stage.sends(one.components[0], "3", "2", ended=True)
+        stage.portfolio.put(closed(one, "2"))
+        stage.reconciler.on_account(HoldingSeen(ACCOUNT, stage.hold(ETH, "1")))
+        await asyncio.sleep(3)
+        assert not stage.is_altered(one)
 
 
 # --- rows that are older than a fill --------------------------------------------------------
