@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, assert_never
 
 import aiohttp
@@ -19,7 +20,7 @@ from .account_feed import BybitAccountFeed
 from .clock import ServerClock
 from .exchange import BybitAccount
 from .fields import Raw, WireError
-from .limits import AddressGate
+from .limits import ADDRESS_LIMIT, AddressGate
 from .market_feed import BybitMarketFeed
 from .oddities import Oddities
 from .outcomes import PARAMETER_CODE
@@ -27,6 +28,7 @@ from .reconnect import Persistence
 from .rest import Patience, Query, RestClient, unreadable
 from .signing import Signer
 from .streaming import StreamTools
+from .tally import Tallies
 from .turns import Doors, Turnstile
 from .vocab import Hosts
 from .wire_market import read_book, read_instrument
@@ -71,6 +73,7 @@ class BybitGateway:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         patience: Patience | None = None,
         persistence: Persistence | None = None,
+        tallies: Tallies | None = None,
     ) -> None:
         self.oddities = Oddities()
         self._http = http
@@ -79,13 +82,12 @@ class BybitGateway:
         self._monotonic = monotonic
         self._sleep = sleep
         self._patience = patience or Patience()
-        doors = Doors(monotonic, sleep)
+        self._tallies = tallies or Tallies(None)
+        doors = Doors(monotonic, sleep, self._tallies)
         self._tools = StreamTools(
             self.oddities, doors, monotonic, sleep, persistence or Persistence()
         )
-        # Bybit counts our address over all its hosts; a local exchange counts for itself.
-        self._bybit_turns = Turnstile(AddressGate(monotonic), monotonic, sleep)
-        self._paper_turns = Turnstile(AddressGate(monotonic), monotonic, sleep)
+        self._turns: dict[str, Turnstile] = {}
         self._clients: dict[Environment, RestClient] = {}
         self._option_coins = set(_OPTION_COINS)
 
@@ -127,7 +129,19 @@ class BybitGateway:
         return self._turns_of(environment).pause_left
 
     def _turns_of(self, environment: Environment) -> Turnstile:
-        return self._paper_turns if environment is Environment.PAPER else self._bybit_turns
+        """Bybit counts our address over all its hosts; a local exchange counts for itself.
+
+        Made when first needed: a standby that takes over knows what the leader sent until then.
+        """
+        is_paper = environment is Environment.PAPER
+        exchange = "paper" if is_paper else "bybit"
+        if exchange not in self._turns:
+            sent = self._tallies.open(f"requests-{exchange}", ADDRESS_LIMIT)
+            # A local exchange that was started anew with us has forgotten its bans.
+            bans = None if is_paper else self._tallies.open(f"bans-{exchange}", 1)
+            gate = AddressGate(self._monotonic, sent, bans)
+            self._turns[exchange] = Turnstile(gate, self._monotonic, self._sleep)
+        return self._turns[exchange]
 
     def _hosts_of(self, environment: Environment) -> Hosts:
         try:
@@ -245,13 +259,30 @@ async def open_gateway(
     *,
     patience: Patience | None = None,
     persistence: Persistence | None = None,
+    memory: Path | None = None,
 ) -> AsyncIterator[BybitGateway]:
-    """A gateway with an HTTP session of its own; `overrides` replace Bybit's hosts."""
-    async with aiohttp.ClientSession(
+    """A gateway with an HTTP session of its own; `overrides` replace Bybit's hosts.
+
+    In the directory `memory` it keeps what it sent of late, for whoever is started after it.
+    """
+    async with AsyncExitStack() as stack:
+        tallies = Tallies(memory)
+        stack.callback(tallies.close)
+        http = await stack.enter_async_context(_http())
+        yield BybitGateway(
+            http,
+            known_hosts(overrides),
+            patience=patience,
+            persistence=persistence,
+            tallies=tallies,
+        )
+
+
+def _http() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
         # Without a limit of its own: an order must not wait in it behind the reads under way, and
         # how many those may be is settled before.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "positiond"},
-    ) as http:
-        yield BybitGateway(http, known_hosts(overrides), patience=patience, persistence=persistence)
+    )

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from .tally import Tally
+
 ADDRESS_LIMIT: Final = 600
 ADDRESS_SPAN: Final = 5.0
 # One request too many costs ten minutes, so the span is counted this much longer.
@@ -107,17 +109,35 @@ class RollingWindow:
 
 
 class AddressGate:
-    """The limit of our network address, shared by all keys and hosts."""
+    """The limit of our network address, shared by all keys and hosts, and by our earlier lives.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    What those sent, and when they were told of a ban, is in `sent` and `bans`.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        sent: Tally | None = None,
+        bans: Tally | None = None,
+    ) -> None:
         self._monotonic = monotonic
+        self._sent = sent
+        self._bans = bans
         self._window = RollingWindow(ADDRESS_SPAN + ADDRESS_JITTER)
         self._reads = TokenBucket(READS_RATE, READS_BURST)
         self._paused_until = 0.0
+        now = monotonic()
+        for stamp in sent.recent(now, ADDRESS_SPAN + ADDRESS_JITTER) if sent else ():
+            self._window.stamp(stamp)
+        for stamp in bans.recent(now, ADDRESS_PAUSE) if bans else ():
+            self._paused_until = stamp + ADDRESS_PAUSE
 
     def pause(self) -> None:
         """Bybit answered 403: nothing goes out until the ban has surely passed."""
-        self._paused_until = self._monotonic() + ADDRESS_PAUSE
+        now = self._monotonic()
+        self._paused_until = now + ADDRESS_PAUSE
+        if self._bans is not None:
+            self._bans.note(now)
 
     @property
     def pause_left(self) -> float:
@@ -134,6 +154,8 @@ class AddressGate:
     def stamp(self, *, urgent: bool) -> None:
         now = self._monotonic()
         self._window.stamp(now)
+        if self._sent is not None:
+            self._sent.note(now)
         if not urgent:
             self._reads.take(now)
 
@@ -217,16 +239,23 @@ class Budgets:
 class StreamGate:
     """How many new streams one domain may see from us; reconnects count like the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 0.0, tally: Tally | None = None) -> None:
         rate = (STREAMS_MOST - STREAMS_BURST) / STREAMS_SPAN
         self._bucket = TokenBucket(rate, STREAMS_BURST)
+        self._tally = tally
+        for stamp in tally.recent(now, STREAMS_SPAN) if tally else ():
+            self._bucket.take(stamp)
 
     def wait(self, now: float, *, first: bool) -> float:
         return self._bucket.wait(now, 1.0 if first else 1.0 + STREAMS_RESERVED)
 
     def stamp(self, now: float) -> None:
         self._bucket.take(now)
+        if self._tally is not None:
+            self._tally.note(now)
 
     def give_back(self) -> None:
         """The attempt never reached Bybit."""
         self._bucket.give_back()
+        if self._tally is not None:
+            self._tally.take_back()

@@ -10,7 +10,8 @@ from typing import Final
 
 from yarl import URL
 
-from .limits import AddressGate, EndpointBudget, StreamGate
+from .limits import STREAMS_MOST, AddressGate, EndpointBudget, StreamGate
+from .tally import Tallies
 
 # A sweep of many accounts stands in line for half a minute and is right to: only more than this
 # is a failure.
@@ -121,8 +122,8 @@ class Turnstile:
 class _Door:
     """The lines before one domain: streams of prices, and those of accounts."""
 
-    def __init__(self) -> None:
-        self.gate = StreamGate()
+    def __init__(self, gate: StreamGate) -> None:
+        self.gate = gate
         self.lines = {True: asyncio.Lock(), False: asyncio.Lock()}
 
 
@@ -130,15 +131,19 @@ class Doors:
     """Paces new streams by the domain they go to, whatever feed or environment they are of."""
 
     def __init__(
-        self, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+        self,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        tallies: Tallies | None = None,
     ) -> None:
         self._monotonic = monotonic
         self._sleep = sleep
-        self._doors: defaultdict[str | None, _Door] = defaultdict(_Door)
+        self._tallies = tallies or Tallies(None)
+        self._doors: dict[str, _Door] = {}
 
     async def enter(self, url: str, *, first: bool = False) -> None:
         """Wait until one more connection may be made; `first` ones pass those of accounts."""
-        door = self._doors[URL(url).host]
+        door = self._door(url)
         async with door.lines[first]:
             while (wait := door.gate.wait(self._monotonic(), first=first)) > 0:
                 await self._sleep(wait)
@@ -146,4 +151,11 @@ class Doors:
 
     def give_back(self, url: str) -> None:
         """The connection was never made: Bybit has not counted it."""
-        self._doors[URL(url).host].gate.give_back()
+        self._door(url).gate.give_back()
+
+    def _door(self, url: str) -> _Door:
+        host = URL(url).host or ""
+        if host not in self._doors:
+            tally = self._tallies.open(f"streams-{host}", STREAMS_MOST)
+            self._doors[host] = _Door(StreamGate(self._monotonic(), tally))
+        return self._doors[host]

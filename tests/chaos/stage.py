@@ -123,9 +123,7 @@ async def a_stage(postgres: PostgresServer, plan: BatchPlan) -> AsyncIterator[St
         data = Path(tempfile.mkdtemp(prefix="positiond-chaos-"))
         stack.callback(shutil.rmtree, data)
         paper = await stack.enter_async_context(
-            # Lives that follow one another within seconds do not know what the one before has sent:
-            # together they can exceed the address' limit, whose ban outlasts a batch.
-            PaperServer(seed=plan.seed, link_rule=LinkRule(plan.link_rule), address_limit=0)
+            PaperServer(seed=plan.seed, link_rule=LinkRule(plan.link_rule))
         )
         world = await stack.enter_async_context(a_world(postgres.url(name), data, paper))
         world.environ["POSITIOND_HTTP_PORT"] = str(_free_port())
