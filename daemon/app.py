@@ -33,13 +33,15 @@ async def serve(
     config: Config,
     *,
     ready: Callable[[str], None] | None = None,
+    settled: Callable[[], None] = lambda: None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run the daemon until `stop` is set.
 
     `ready` is called with the URL once HTTP answers, which is before the first compare and even
     before the database is reached: /readyz says what is missing. The service manager hears READY
-    after the first full compare.
+    after the first full compare. `settled` is called when much of what stays has come: after the
+    set-up, at READY, and once nothing is missing any more.
     """
     loops: dict[str, Loop] = {}
     notifier = Notifier(os.environ)
@@ -53,7 +55,8 @@ async def serve(
             loops["embedded postgres"] = embedded.keep_running
         # The store outlives the gateway: a close that is cut off still stores how it stands.
         store = await stack.enter_async_context(unconnected_store(url, seal_key(config)))
-        gateway = await stack.enter_async_context(open_gateway(config.hosts))
+        memory = config.data_dir / "limits"
+        gateway = await stack.enter_async_context(open_gateway(config.hosts, memory=memory))
         hub = Hub()
         daemon = Daemon(config.loops, store, gateway, hub, url)
         app = build_app(
@@ -66,17 +69,20 @@ async def serve(
             ready(address)
         stack.callback(notifier.stopping)
         loops["lead"] = daemon.lead
-        loops["notify"] = lambda: _keep_notified(daemon, notifier)
+        loops["notify"] = lambda: _keep_notified(daemon, notifier, settled)
+        settled()
         await supervise(loops, stop or asyncio.Event())
 
 
-async def _keep_notified(daemon: Daemon, notifier: Notifier) -> NoReturn:
+async def _keep_notified(
+    daemon: Daemon, notifier: Notifier, settled: Callable[[], None]
+) -> NoReturn:
     """READY once the first full compare is done; WATCHDOG while every loop beats.
 
     READY waits a while for what else readiness asks, but no longer: one mistyped key, or the
     streams of hundreds of accounts, must not have the manager kill what does its work.
     """
-    told, status, due = False, "", float("inf")
+    told, complete, status, due = False, False, "", float("inf")
     clock = asyncio.get_running_loop().time
     while True:
         readiness = daemon.board.readiness()
@@ -86,6 +92,10 @@ async def _keep_notified(daemon: Daemon, notifier: Notifier) -> NoReturn:
         if not told and (readiness.is_ready or clock() >= due):
             notifier.ready(now)
             told = True
+            settled()
+        if readiness.is_ready and not complete:
+            complete = True
+            settled()
         if now != status:
             notifier.status(now)
             status = now

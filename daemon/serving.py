@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from . import logs
+from . import heap, logs
 from .config import Config, LogConfig, credential_reader, effective, load
 from .domain.errors import InvalidInput
 from .presence import present
@@ -43,7 +43,7 @@ def run_serve(args: argparse.Namespace) -> int:
 
     async def daemon(stop: asyncio.Event) -> None:
         with present(config.data_dir, "daemon"):
-            await serve(config, stop=stop)
+            await serve(config, settled=heap.freeze, stop=stop)
 
     asyncio.run(until_stopped(daemon, with_parent=args.with_parent))
     return 0
@@ -67,9 +67,13 @@ def run_paper(args: argparse.Namespace) -> int:
     logs.configure(LogConfig(level="warning", format="console"))
     from ..bybit.paper import server
 
+    def ready(url: str) -> None:
+        heap.freeze()
+        print(url, flush=True)
+
     async def exchange(_stop: asyncio.Event) -> None:
         with present(options.data, "paper") if options.data else contextlib.nullcontext():
-            await server.run_paper(options, on_ready=lambda url: print(url, flush=True))
+            await server.run_paper(options, on_ready=ready)
 
     asyncio.run(until_stopped(exchange, patience=0, with_parent=args.with_parent))
     return 0

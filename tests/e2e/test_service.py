@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from positiond.daemon import app
 from positiond.daemon.domain.model import Credentials, Environment
 
-from tests.e2e.world import World, started
+from tests.e2e.world import World, eventually, readiness, started
 
 SERVE = (sys.executable, "-m", "positiond.daemon", "serve")
 
@@ -93,6 +94,19 @@ async def test_one_account_with_a_wrong_key_does_not_keep_the_manager_from_ready
         async with started(world.environ):
             said = await heard(manager, b"READY=1")
     assert b"mistyped" in said
+
+
+async def test_it_tells_three_times_that_much_of_what_stays_has_come(world: World) -> None:
+    await world.trader(await world.user("ann"), "main")
+    told: list[float] = []
+
+    async def often_enough() -> bool:
+        return len(told) == 3
+
+    async with started(world.environ, lambda: told.append(time.monotonic())) as url:
+        # Set up; at READY; with all streams up.
+        await eventually(often_enough, 30, "told")
+        assert (await readiness(url))[0] == 200
 
 
 async def test_a_wrong_configuration_ends_with_78_and_names_every_fault() -> None:

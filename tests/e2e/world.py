@@ -139,12 +139,15 @@ async def a_world(
 
 
 @asynccontextmanager
-async def started(environ: Mapping[str, str]) -> AsyncIterator[str]:
+async def started(
+    environ: Mapping[str, str], settled: Callable[[], None] = lambda: None
+) -> AsyncIterator[str]:
     """The daemon in this process, answering at the URL given but not ready; stopped at the end."""
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
     config = load(environ, lambda _: None)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(serve(config, ready=address.set_result, stop=stop))
+        serving = serve(config, ready=address.set_result, settled=settled, stop=stop)
+        running = group.create_task(serving)
         try:
             yield await address
         finally:
