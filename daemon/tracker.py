@@ -97,6 +97,8 @@ class Tracker:
         self._dirty: set[PositionId] = set()
         self._turned: set[PositionId] = set()
         self._removed: dict[UserId, set[PositionId]] = {}
+        # What the store was like when all of it was last read; None: it has to be read again.
+        self._mark: str | None = None
         # What was put since the current reload began.
         self._touched: set[PositionId] = set()
         # What the last look read, and the components that were shown after it.
@@ -164,15 +166,22 @@ class Tracker:
         raise AssertionError("the loop above has no end")
 
     async def reload(self, connections: Connections, group: asyncio.TaskGroup) -> list[Position]:
-        """Read accounts, positions and unassigned quantities; gives what has to be compared."""
+        """Read accounts, positions and unassigned quantities; gives what has to be compared.
+
+        Only if they are others than last time: all of them are thousands of rows.
+        """
         self._touched.clear()
+        mark = await self._positions.recorded_mark()
+        self._board.trading_paused = await self._switches.trading_paused()
+        if mark == self._mark:
+            connections.watch(group, self._book.keys())
+            return []
         connections.keep(group, await self._accounts.load_all())
         recorded = await self._positions.load_open()
         unassigned = await self._positions.unassigned()
         known = set(self._portfolio.positions)
         fresh = [p for p in recorded if self._is_news(p)]
         last = await self._closes.last_requests([p.id for p in fresh])
-        self._board.trading_paused = await self._switches.trading_paused()
         # From here on nothing waits. What others wrote during the reads is newer than the reads.
         moved = set() if self._touched else self._note_unassigned(unassigned)
         for request in last:
@@ -189,6 +198,7 @@ class Tracker:
             # What was expected of its buckets is another sum now: its neighbours are compared.
             moved |= self._drop(gone)
         connections.watch(group, self._book.keys())
+        self._mark = None if self._touched else mark
         fresh = [p for p in fresh if p.id not in self._touched]
         positions = self._portfolio.positions
         return fresh + [positions[holder] for holder in moved if holder in positions]
@@ -219,6 +229,7 @@ class Tracker:
     def put(self, position: Position) -> None:
         """Show the position as somebody has just stored it."""
         self._touched.add(position.id)
+        self._mark = None
         if position.status is PositionStatus.CLOSED:
             self._drop(position.id)
         else:

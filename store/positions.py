@@ -46,6 +46,10 @@ class Positions:
     async def load_open(self) -> list[Position]:
         return await self._open.positions(await self._database.fetch(SQL["open_positions"]))
 
+    async def recorded_mark(self) -> str:
+        (row,) = await self._database.fetch(SQL["recorded_mark"])
+        return str(row[0])
+
     async def load(self, position_id: PositionId) -> Position | None:
         found = rows.positions(await self._database.fetch(SQL["position"], position_id))
         return found[0] if found else None

@@ -190,6 +190,13 @@ class Positions(Protocol):
         """Every ACTIVE or CLOSING position, with its components, ordered by opening time."""
         ...
 
+    async def recorded_mark(self) -> str:
+        """Another text whenever accounts, open positions or unassigned quantities are others.
+
+        What a compare writes (the flag, its time, the stored P&L) does not change it.
+        """
+        ...
+
     async def load(self, position_id: PositionId) -> Position | None: ...
 
     async def closed_of(

@@ -2,6 +2,24 @@
 -- Every position that is not CLOSED, one row per component (or one without), oldest first.
 SELECT * FROM position_legs WHERE status <> 'CLOSED' ORDER BY opened_at, id, ordinal;
 
+-- name: recorded_mark
+-- All that is recorded of accounts, open positions and unassigned quantities, as one short text.
+-- What every compare writes is left out: the flag, its time and the stored P&L.
+SELECT ARRAY[
+    (SELECT sum(hashtextextended(a::text, 0)) FROM accounts a),
+    (SELECT sum(hashtextextended(u::text, 0)) FROM unassigned_quantities u),
+    (SELECT sum(hashtextextended((
+            p.id, p.account_id, p.name, p.external_id, p.note, p.tags, p.status, p.opened_at
+        )::text, 0))
+     FROM synthetic_positions p WHERE p.status <> 'CLOSED'),
+    (SELECT sum(hashtextextended(c::text, 0))
+     FROM position_components c JOIN synthetic_positions p ON p.id = c.position_id
+     WHERE p.status <> 'CLOSED'),
+    (SELECT sum(hashtextextended(b::text, 0))
+     FROM booked b JOIN synthetic_positions p ON p.id = b.position_id
+     WHERE p.status <> 'CLOSED')
+]::text;
+
 -- name: position
 -- One position, one row per component (or one without).
 SELECT * FROM position_legs WHERE id = $1 ORDER BY ordinal;

@@ -107,6 +107,9 @@ class Ledger:
     async def load_open(self) -> list[Position]:
         return [p for p in self.positions.values() if p.status is not PositionStatus.CLOSED]
 
+    async def recorded_mark(self) -> str:
+        return f"{await self.load_open()} {self.beside}"
+
     async def load(self, position_id: PositionId) -> Position | None:
         return self.positions.get(position_id)
 

@@ -180,10 +180,42 @@ async def test_what_was_put_during_a_look_is_newer_than_the_look() -> None:
             house.portfolio.unassigned = {bucket: Decimal(2)}
             return {}
 
-        house.archive.unassigned = meanwhile  # type: ignore[method-assign]  # a stub's stub
+        house.write(component("1", symbol=ETH, of="other"), name="other")
+        with patch.object(house.archive, "unassigned", meanwhile):
+            await house.tracker.reload(house.connections, group)
+        assert house.portfolio.positions[one.id].status is PositionStatus.CLOSING
+        assert house.portfolio.unassigned == {bucket: Decimal(2)}
+        # What was left out of that look is read by the next, though nothing was stored since.
         await house.tracker.reload(house.connections, group)
-    assert house.portfolio.positions[one.id].status is PositionStatus.CLOSING
-    assert house.portfolio.unassigned == {bucket: Decimal(2)}
+    assert house.portfolio.positions[one.id].status is PositionStatus.ACTIVE
+    assert house.portfolio.unassigned == {}
+
+
+@in_fake_time
+async def test_rows_are_read_again_only_when_the_store_has_others() -> None:
+    house = House()
+    house.write(component("1"))
+    reads: list[int] = []
+    load_open = house.archive.load_open
+
+    async def counted() -> list[Position]:
+        reads.append(1)
+        return await load_open()
+
+    async with house.watching() as group:
+        with patch.object(house.archive, "load_open", counted):
+            for _ in range(3):
+                await house.tracker.reload(house.connections, group)
+            assert len(reads) == 1
+            house.archive.beside[symbol_key().bucket(0)] = Decimal(1)
+            house.archive.paused = True
+            for _ in range(3):
+                await house.tracker.reload(house.connections, group)
+            assert len(reads) == 2
+            assert house.board.trading_paused
+            house.archive.paused = False
+            await house.tracker.reload(house.connections, group)
+            assert not house.board.trading_paused
 
 
 @in_fake_time
