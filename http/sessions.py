@@ -89,7 +89,8 @@ class SessionRoutes:
             _log.info("sign-in failed", username=username)
             raise Unauthenticated("sign-in-failed", "The username or the password is wrong.")
         if services.passwords.is_outdated(stored):
-            await services.people.set_password(username, await services.passwords.hash(password))
+            renewed = await services.passwords.hash(password)
+            await services.people.renew_password_hash(user.id, stored, renewed)
         return user
 
     async def _open(self, request: web.Request, response: web.Response, user_id: UserId) -> None:

@@ -51,6 +51,9 @@ class People:
         if await self._database.row(SQL["set_password"], username, password_hash) is None:
             raise NotFound("unknown-user", f"there is no user {username!r}")
 
+    async def renew_password_hash(self, user_id: UserId, old: str, new: str) -> None:
+        await self._database.fetch(SQL["renew_password_hash"], user_id, old, new)
+
     async def users(self) -> Sequence[User]:
         return [_user(row) for row in await self._database.fetch(SQL["all_users"])]
 

@@ -79,6 +79,10 @@ class People(Protocol):
         """Ends the user's sessions. NotFound for an unknown name."""
         ...
 
+    async def renew_password_hash(self, user_id: UserId, old: str, new: str) -> None:
+        """The same password, hashed anew: ends nothing, and gives way to a password set since."""
+        ...
+
     async def users(self) -> Sequence[User]: ...
 
     async def create_token(

@@ -29,6 +29,10 @@ WITH changed AS (
 )
 SELECT id FROM changed;
 
+-- name: renew_password_hash
+-- The same password under another hash; nothing where another password was set meanwhile.
+UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2;
+
 -- name: open_session
 -- A new session; those that have expired are swept out on the way.
 WITH swept AS (

@@ -159,12 +159,41 @@ async def test_a_forwarded_address_counts_for_nothing_without_a_stated_proxy(sit
     assert statuses[-1] == 429
 
 
-async def test_an_outdated_hash_is_renewed_by_the_sign_in(site: Site) -> None:
+def make_outdated(site: Site) -> None:
+    """Alice's password, hashed with the parameters of another day."""
     older = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
     site.house.people.stored["alice"] = (ALICE, older.hash("correct horse"))
+
+
+async def test_an_outdated_hash_is_renewed_by_the_sign_in(site: Site) -> None:
+    make_outdated(site)
     assert await site.sign_in() == 204
     assert not CHEAP.check_needs_rehash(site.house.people.stored["alice"][1])
     assert await status_of(site, "GET", "/api/session") == 200
+
+
+async def test_a_renewed_hash_is_no_new_password_and_ends_no_other_session(site: Site) -> None:
+    elsewhere = {"Cookie": (await set_cookie(site)).split(";")[0]}
+    site.client.cookie_jar.clear()
+    make_outdated(site)
+    assert await site.sign_in() == 204
+    site.client.cookie_jar.clear()
+    assert await status_of(site, "GET", "/api/session", headers=elsewhere) == 200
+
+
+async def test_a_password_set_while_the_hash_is_renewed_stays(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_outdated(site)
+    another = CHEAP.hash("another horse")
+
+    async def hash_slowly(password: str) -> str:
+        await site.house.people.set_password("alice", another)
+        return CHEAP.hash(password)
+
+    monkeypatch.setattr(site.services.passwords, "hash", hash_slowly)
+    await site.sign_in()
+    assert site.house.people.stored["alice"][1] == another
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from positiond.daemon.domain.errors import Conflict, NotFound
 from positiond.daemon.domain.model import UserId
@@ -56,6 +57,30 @@ async def test_a_new_password_ends_sessions_and_links_but_not_tokens(store: Stor
     assert await store.people.bearer(token, NOW) is not None
     with pytest.raises(NotFound):
         await store.people.set_password("bob", "hash")
+
+
+async def test_a_hash_is_renewed_without_ending_or_telling_anything(
+    store: Store, postgres_url: str
+) -> None:
+    user = await store.people.add_user("ann", "hash")
+    session, ticket = token_hash(), token_hash()
+    await store.people.open_session(user.id, session, NOW, NOW + MINUTE)
+    await store.people.create_ticket(user.id, ticket, NOW + MINUTE)
+    await store.people.renew_password_hash(user.id, "hash", "stronger hash")
+    assert await store.people.user_for_sign_in("ann") == (user, "stronger hash")
+    assert await store.people.session(session, NOW) is not None
+    assert await store.people.ticket(ticket, NOW) == user
+    connection = await asyncpg.connect(postgres_url)
+    told = await connection.fetch("SELECT kind FROM events ORDER BY id")
+    await connection.close()
+    assert [row["kind"] for row in told] == ["user-added"]
+
+
+async def test_a_hash_that_is_renewed_gives_way_to_a_password_that_was_set(store: Store) -> None:
+    user = await store.people.add_user("ann", "hash")
+    await store.people.set_password("ann", "another password")
+    await store.people.renew_password_hash(user.id, "hash", "stronger hash")
+    assert await store.people.user_for_sign_in("ann") == (user, "another password")
 
 
 async def test_a_link_signs_in_until_it_expires(store: Store) -> None:

@@ -577,6 +577,11 @@ class StubPeople:
         self.stored[username] = (user, password_hash)
         self.sessions = {key: held for key, held in self.sessions.items() if held[0] != user}
 
+    async def renew_password_hash(self, user_id: UserId, old: str, new: str) -> None:
+        for name, (user, stored) in self.stored.items():
+            if user.id == user_id and stored == old:
+                self.stored[name] = (user, new)
+
     async def users(self) -> Sequence[User]:
         return [user for user, _ in self.stored.values()]
 
