@@ -14,13 +14,11 @@ from yarl import URL
 
 from ..daemon.domain.errors import Forbidden, Unauthenticated
 from ..daemon.domain.people import Identity, People, Scope
-from .keys import digest
+from .keys import digest, may_be_ours
 
 COOKIE: Final = "positiond_session"
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# No key of ours is longer; hashing an 8 KiB header for each request would be a gift.
-_LONGEST_KEY: Final = 200
 
 SignedInHandler = Callable[[web.Request, Identity], Awaitable[web.StreamResponse]]
 
@@ -89,7 +87,7 @@ class Gate:
     async def _bearer(self, header: str) -> Identity:
         scheme, _, token = header.partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not 0 < len(token) <= _LONGEST_KEY:
+        if scheme.lower() != "bearer" or not may_be_ours(token):
             raise Unauthenticated("invalid-token", "Send 'Authorization: Bearer <token>'.")
         identity = await self.people.bearer(digest(token), self.now())
         if identity is None:
@@ -100,7 +98,7 @@ class Gate:
 def session_key(request: web.Request) -> str | None:
     """The session cookie's value, if there is one that could be ours."""
     key = request.cookies.get(COOKIE)
-    return key if key and len(key) <= _LONGEST_KEY else None
+    return key if key and may_be_ours(key) else None
 
 
 def client_address(request: web.Request, *, behind_proxy: bool) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -256,6 +257,72 @@ async def test_a_token_that_is_none_is_refused_even_beside_a_good_cookie(
     await site.sign_in()
     answer = await refusal(site, "GET", "/api/positions", headers={"Authorization": header})
     assert answer == (401, "invalid-token", None)
+
+
+async def answer_to(site: Site, *lines: bytes, body: bytes = b"") -> tuple[bytes, bytes]:
+    """The status line and the rest of the answer to bytes that no client library would send."""
+    reader, writer = await asyncio.open_connection(site.url.host, site.url.port)
+    head = (*lines, b"Host: desk", b"Connection: close", b"Content-Length: %d" % len(body))
+    writer.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
+    answer = await reader.read()
+    writer.close()
+    status, _, rest = answer.partition(b"\r\n")
+    return status, rest
+
+
+@pytest.mark.parametrize("path", [b"/api/positions", b"/api/stream"])
+async def test_a_token_of_bytes_that_are_no_text_is_refused_as_any_other(
+    site: Site, path: bytes
+) -> None:
+    status, rest = await answer_to(
+        site, b"GET %s HTTP/1.1" % path, b"Authorization: Bearer pd_\xff\xfe"
+    )
+    assert status == b"HTTP/1.1 401 Unauthorized"
+    assert b'"code":"invalid-token"' in rest
+    assert site.house.people.asked == 0
+
+
+async def test_a_cookie_of_bytes_that_are_no_text_is_nobodys(site: Site) -> None:
+    cookie = b"Cookie: %s=\xff" % COOKIE.encode()
+    status, rest = await answer_to(site, b"GET /api/positions HTTP/1.1", cookie)
+    assert status == b"HTTP/1.1 401 Unauthorized"
+    assert b'"code":"not-signed-in"' in rest
+    # Nor does it keep its holder from signing in or out.
+    body = b'{"username":"alice","password":"correct horse"}'
+    typed = b"Content-Type: application/json"
+    status, _ = await answer_to(site, b"POST /api/session HTTP/1.1", cookie, typed, body=body)
+    assert status == b"HTTP/1.1 204 No Content"
+    status, _ = await answer_to(site, b"DELETE /api/session HTTP/1.1", cookie)
+    assert status == b"HTTP/1.1 204 No Content"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        (b"Idempotency-Key", b"422 Unprocessable Entity"),
+        (b"If-Match", b"202 Accepted"),
+        (b"Content-Type", b"202 Accepted"),
+        (b"Origin", b"202 Accepted"),
+        (b"X-Forwarded-For", b"202 Accepted"),
+    ],
+)
+async def test_no_header_of_bytes_that_are_no_text_is_a_failure_of_ours(
+    site: Site, name: bytes, status: bytes
+) -> None:
+    token = (await site.bearer())["Authorization"].encode()
+    line = b"POST %s HTTP/1.1" % CLOSE_PATH.encode()
+    answer, _ = await answer_to(site, line, b"Authorization: " + token, name + b": \xff")
+    assert answer == b"HTTP/1.1 " + status
+
+
+async def test_a_last_event_id_of_bytes_that_are_no_text_gets_a_snapshot(site: Site) -> None:
+    token = (await site.bearer())["Authorization"].encode()
+    lines = (b"GET /api/stream HTTP/1.1", b"Authorization: " + token, b"Last-Event-ID: \xff")
+    reader, writer = await asyncio.open_connection(site.url.host, site.url.port)
+    writer.write(b"\r\n".join((*lines, b"Host: desk")) + b"\r\n\r\n")
+    assert b"200 OK" in await reader.readuntil(b"\r\n")
+    await reader.readuntil(b"event: snapshot")
+    writer.close()
 
 
 async def test_a_revoked_token_is_refused(site: Site) -> None:
