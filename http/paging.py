@@ -40,7 +40,9 @@ def read_cursor(text: str) -> Key:
 
 
 def read_limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= LARGEST_PAGE):
+    # The length first: Python refuses to read a number of thousands of digits.
+    is_number = len(text) <= len(str(LARGEST_PAGE)) and text.isascii() and text.isdecimal()
+    if not is_number or not 1 <= int(text) <= LARGEST_PAGE:
         raise InvalidInput(
             "invalid-value", f"'limit' must be a number from 1 to {LARGEST_PAGE}.", field="limit"
         )
