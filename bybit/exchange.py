@@ -28,7 +28,7 @@ from .order_body import SignedBody, encode
 from .order_search import OrderSearch
 from .outcomes import Meaning
 from .reply import Reply, TransportFault
-from .rest import Query, RestClient, unreadable
+from .rest import Query, RestClient, reading, unreadable
 from .resting import RestingOrders
 from .signed import SignedLists
 from .signing import Signer
@@ -224,10 +224,8 @@ class BybitAccount:
 
     async def key_info(self) -> KeyInfo:
         result = await self._rest.get(vocab.Path.QUERY_API, signer=self._signer)
-        try:
+        with reading(vocab.Path.QUERY_API):
             return translate.key_info(read_api_key(result))
-        except WireError as error:
-            raise unreadable(vocab.Path.QUERY_API, error) from error
 
     async def server_now(self) -> datetime:
         return await self._lists.now()

@@ -25,7 +25,7 @@ from .market_feed import BybitMarketFeed
 from .oddities import Oddities
 from .outcomes import PARAMETER_CODE
 from .reconnect import Persistence
-from .rest import Patience, Query, RestClient, unreadable
+from .rest import Patience, Query, RestClient, reading
 from .signing import Signer
 from .streaming import StreamTools
 from .tally import Tallies
@@ -159,13 +159,11 @@ class BybitGateway:
         limit = _OPTION_BOOK if category is Category.OPTION else _BOOK
         query = [("category", category.value), ("symbol", symbol), ("limit", limit)]
         result = await self.client(environment).get(vocab.Path.ORDERBOOK, query)
-        try:
+        with reading(vocab.Path.ORDERBOOK):
             row = read_book(result)
             if row.symbol != symbol:
                 raise WireError(f"the book of {row.symbol[:40]!r}")
-        except WireError as error:
-            raise unreadable(vocab.Path.ORDERBOOK, error) from error
-        return translate.order_book(row)
+            return translate.order_book(row)
 
     # --- instruments ---------------------------------------------------------------------
 
@@ -230,14 +228,12 @@ class BybitGateway:
             asked += [[*query, ("status", status.value)] for status in _OTHER_STATUSES]
         for one in asked:
             raw = await self._listed(client, one)
-            try:
+            with reading(vocab.Path.INSTRUMENTS):
                 found = [
                     _instrument(row, environment, category)
                     for row in raw
                     if row.get("symbol") == symbol
                 ]
-            except WireError as error:
-                raise unreadable(vocab.Path.INSTRUMENTS, error) from error
             if found:
                 if category is Category.OPTION:
                     self._option_coins.add(coin)

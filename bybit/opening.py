@@ -13,11 +13,10 @@ from ..daemon.domain import money
 from ..daemon.domain.errors import ExchangeRefused, ExchangeUnreachable
 from ..daemon.domain.model import Account, Category, Credentials, Environment, Side
 from . import vocab
-from .fields import WireError
 from .gateway import BybitGateway
 from .outcomes import Meaning
 from .reply import TransportFault
-from .rest import unreadable
+from .rest import reading
 from .signing import Signer
 from .wire_account import read_order_ack
 
@@ -57,7 +56,5 @@ class Opener:
             raise ExchangeUnreachable("exchange-unreachable", fault.detail) from fault
         if reply.meaning is not Meaning.ACCEPTED:
             raise ExchangeRefused("exchange-refused", reply.said, ret_code=reply.number)
-        try:
+        with reading(vocab.Path.ORDER_CREATE):
             return read_order_ack(reply.result).order_id
-        except WireError as error:
-            raise unreadable(vocab.Path.ORDER_CREATE, error) from error

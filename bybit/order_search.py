@@ -7,9 +7,8 @@ from typing import Final
 from ..daemon.domain.model import Fill, OrderReport
 from ..daemon.domain.orders import MarketOrder
 from . import translate, vocab
-from .fields import WireError
 from .history import AccountHistory
-from .rest import Query, RestClient, unreadable
+from .rest import Query, RestClient, reading
 from .signing import Signer
 from .wire_account import read_order
 
@@ -47,15 +46,13 @@ class OrderSearch:
 
     async def _named(self, path: str, query: Query, order: MarketOrder) -> list[OrderReport]:
         raw = await self._rest.pages(path, query, signer=self._signer, urgent=True)
-        try:
-            # Others' orders are not ours to judge: an odd one among them must not hide ours.
+        # Others' orders are not ours to judge: an odd one among them must not hide ours.
+        with reading(path):
             return [
                 translate.order_report(read_order(row), order.category)
                 for row in raw
                 if row.get("orderLinkId") == order.link_id
             ]
-        except WireError as error:
-            raise unreadable(path, error) from error
 
     async def fills(self, order: MarketOrder, order_id: str | None) -> list[Fill]:
         """Its executions, oldest first."""

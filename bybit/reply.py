@@ -9,7 +9,8 @@ import aiohttp
 import orjson
 
 from . import outcomes, vocab
-from .fields import Raw, WireError, integer_or_none, mapping, mapping_or_empty
+from .clock import to_ms
+from .fields import Raw, WireError, integer_or_none, mapping, mapping_or_empty, moment_or_none
 from .limits import LimitHeaders
 from .outcomes import Meaning
 
@@ -97,4 +98,5 @@ def read_reply(response: aiohttp.ClientResponse, content: bytes) -> tuple[Reply,
             integer_or_none(headers, vocab.HEADER_LIMIT_RESET),
         ),
     )
-    return reply, integer_or_none(envelope, "time")
+    at = moment_or_none(envelope, "time")
+    return reply, None if at is None else to_ms(at)

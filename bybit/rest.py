@@ -7,7 +7,8 @@ as text, and a cursor that arrives percent-encoded would no longer match its sig
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -26,7 +27,7 @@ from ..daemon.domain.errors import (
     PositiondError,
 )
 from . import outcomes, vocab
-from .clock import ClockReading, ServerClock
+from .clock import ClockReading, ServerClock, to_ms
 from .fields import Raw, WireError, rows
 from .limits import Budgets, EndpointBudget
 from .oddities import Oddities
@@ -209,10 +210,8 @@ class RestClient:
         asked = list(query)
         for _ in range(_MOST_PAGES):
             result = await self.get(path, asked, signer=signer, urgent=urgent)
-            try:
+            with reading(path):
                 found.extend(rows(result, "list"))
-            except WireError as error:
-                raise unreadable(path, error) from error
             cursor = result.get("nextPageCursor")
             if not isinstance(cursor, str) or not cursor:
                 return found
@@ -281,10 +280,8 @@ class RestClient:
             raise self._unreachable(fault.detail) from fault
         if reply.meaning is not Meaning.ACCEPTED:
             raise self._unreachable(f"no server time: {reply.said}")
-        try:
-            stamp = read_server_time(reply.result).nanoseconds // 1_000_000
-        except WireError as error:
-            raise unreadable(vocab.Path.TIME, error) from error
+        with reading(vocab.Path.TIME):
+            stamp = to_ms(read_server_time(reply.result))
         return ClockReading(stamp, asked, self._monotonic())
 
     # --- one exchange of bytes -----------------------------------------------------------
@@ -356,6 +353,18 @@ class RestClient:
     @staticmethod
     def _unreachable(said: str) -> ExchangeUnreachable:
         return ExchangeUnreachable("exchange-unreachable", f"Bybit does not answer: {said}")
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """All that is made of an answer is made in here, up to the domain's values.
+
+    A row may be well formed and still mean nothing to us, as an order of an unknown status.
+    """
+    try:
+        yield
+    except WireError as error:
+        raise unreadable(what, error) from error
 
 
 def unreadable(what: str, error: WireError) -> ExchangeUnreachable:

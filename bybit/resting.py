@@ -10,7 +10,7 @@ from ..daemon.domain.errors import ExchangeRefused
 from ..daemon.domain.model import Category
 from ..daemon.domain.orders import RestingOrder
 from . import outcomes, translate, vocab
-from .rest import RestClient
+from .rest import RestClient, reading
 from .signed import SignedLists
 from .signing import Signer
 from .wire_account import read_order
@@ -39,7 +39,8 @@ class RestingOrders:
         )
         # An order that moves to a later page while we read is seen twice: the later one counts.
         by_id = {row.order_id: row for row in rows if row.symbol == symbol}
-        found = (translate.resting_order(row, category) for row in by_id.values())
+        with reading(vocab.Path.ORDERS_REALTIME):
+            found = [translate.resting_order(row, category) for row in by_id.values()]
         return [order for order in found if order is not None]
 
     async def cancel(self, category: Category, symbol: str, order_id: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from .fields import Raw, WireError
-from .rest import Query, RestClient, unreadable
+from .fields import Raw
+from .rest import Query, RestClient, reading
 from .signing import Signer
 
 _Row = TypeVar("_Row")
@@ -24,11 +24,9 @@ class SignedLists:
         self, path: str, query: Query, read: Callable[[Raw], _Row], *, urgent: bool
     ) -> list[_Row]:
         raw = await self._rest.pages(path, query, signer=self._signer, urgent=urgent)
-        try:
+        # Part of a list is worse than none: it would read as "not held".
+        with reading(path):
             return [read(row) for row in raw]
-        except WireError as error:
-            # Part of a list is worse than none: it would read as "not held".
-            raise unreadable(path, error) from error
 
     def note(self, kind: str, detail: str) -> None:
         """Count something that we do not understand."""

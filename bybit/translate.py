@@ -264,7 +264,7 @@ def report_from_executions(order: MarketOrder, rows: Sequence[ExecutionRow]) -> 
     if len(same) != 1 or not first.order_id or first.order_quantity is None:
         return None
     filled = sum((row.quantity for row in trades), Decimal(0))
-    if filled > first.order_quantity:
+    if not 0 < filled <= first.order_quantity:
         return None
     is_filled = filled == first.order_quantity
     return OrderReport(

@@ -22,16 +22,9 @@ from .fields import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServerTime:
+def read_server_time(row: Raw) -> datetime:
     """Bybit V5: market/time."""
-
-    seconds: int
-    nanoseconds: int
-
-
-def read_server_time(row: Raw) -> ServerTime:
-    return ServerTime(integer(row, "timeSecond"), integer(row, "timeNano"))
+    return moment({"timeNano": integer(row, "timeNano") // 1_000_000}, "timeNano")
 
 
 @dataclass(frozen=True, slots=True)

@@ -299,6 +299,12 @@ class TestReading:
             with pytest.raises(ExchangeUnreachable):
                 await bybit(gateway).server_now()
 
+    async def test_a_server_time_beyond_all_years_is_unreadable(self) -> None:
+        async with scripted() as (venue, gateway):
+            venue.clock_ahead_ms = 10**18
+            with pytest.raises(ExchangeUnreachable, match="timeNano"):
+                await bybit(gateway).server_now()
+
     async def test_a_failing_second_page_gives_no_part_of_the_list(self) -> None:
         row = {"symbol": "BTCUSDT", "positionIdx": 0, "side": "Buy", "size": "1"}
         first = envelope({"list": [row], "nextPageCursor": "next"})
