@@ -6,7 +6,7 @@ The rules that it keeps:
 2. What is wanted and what was asked for are compared on every change; only differences go out.
 3. One bad topic fails a whole request. Where the answer names it, the others are asked for once
    more; where it does not, each half is. A bad topic is reported, and left alone until the next
-   connection.
+   connection; one that the venue has already, from an unsubscribe that it refused, counts as taken.
 4. `Ready` comes once, when everything wanted at the start is acknowledged.
 5. A frame that cannot be understood is counted and reported once per kind; it ends nothing.
 6. Text pings every 20 s; a stream that answers nothing within a deadline is dead. Silence of a
@@ -208,21 +208,27 @@ class StreamSession:
         return events + self._ready_if_complete()
 
     def _on_refusal(self, asked: _Asked, reply: TopicsReply, now: float) -> list[SessionEvent]:
+        failed = tuple(topic for topic in asked.topics if topic in reply.failed_topics)
+        if not failed:
+            failed = self._named(asked.topics, reply.message)
+            self._ask_again(asked.topics, failed, now)
         if "already subscribed" in reply.message.lower():
             return []
-        failed = tuple(topic for topic in asked.topics if topic in reply.failed_topics)
-        if failed:
-            # Options: the others of the request were taken.
-            return self._give_up(failed, reply.message)
-        if len(asked.topics) == 1:
-            return self._give_up(asked.topics, reply.message)
-        named = tuple(topic for topic in asked.topics if reply.message.endswith(f"topic:{topic}"))
-        others = tuple(topic for topic in asked.topics if topic not in named)
-        half = len(others) if named else len(others) // 2
+        return self._give_up(failed, reply.message)
+
+    @staticmethod
+    def _named(topics: tuple[str, ...], message: str) -> tuple[str, ...]:
+        if len(topics) == 1:
+            return topics
+        return tuple(topic for topic in topics if message.endswith(f"topic:{topic}"))
+
+    def _ask_again(self, topics: tuple[str, ...], failed: tuple[str, ...], now: float) -> None:
+        # But for those that were given up meanwhile: their unsubscribe is under way already.
+        others = tuple(t for t in topics if t not in failed and t in self._requested)
+        half = len(others) if failed else len(others) // 2
         for part in (others[:half], others[half:]):
             if part:
                 self._send(vocab.Op.SUBSCRIBE, part, now)
-        return self._give_up(named, reply.message)
 
     def _give_up(self, topics: tuple[str, ...], reason: str) -> list[SessionEvent]:
         self._requested.difference_update(topics)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from positiond.bybit.oddities import Oddities
+from positiond.bybit.paper.sessions import PublicSession
 from positiond.bybit.session import (
     MOST_CHARACTERS,
     AuthRefused,
@@ -57,6 +58,21 @@ class Talk:
             "op": request["op"],
         }
         return self.hear({**reply, **changes})
+
+
+def converse(talk: Talk, venue: PublicSession) -> list[SessionEvent]:
+    """Both ends talk until neither has anything to say; what came of it but `Ready`."""
+    events: list[SessionEvent] = []
+    while asked := talk.said():
+        for request in asked:
+            events += hear(talk, venue, request)
+    return [event for event in events if event != Ready()]
+
+
+def hear(talk: Talk, venue: PublicSession, request: dict[str, object]) -> list[SessionEvent]:
+    """The venue answers one request of ours."""
+    replies = venue.hear(orjson.dumps(request).decode()).replies
+    return [event for reply in replies for event in talk.hear(dict(reply))]
 
 
 AUTH_OK = {"success": True, "ret_msg": "", "op": "auth", "conn_id": "c1"}
@@ -193,6 +209,52 @@ class TestSubscriptions:
         (request,) = talk.said()
         message = "error:already subscribed,topic:tickers.A"
         assert talk.ack(request, success=False, ret_msg=message) == [Ready()]
+
+    @pytest.mark.parametrize("is_named", [True, False])
+    def test_a_topic_that_is_subscribed_already_does_not_cost_the_others_theirs(
+        self, is_named: bool
+    ) -> None:
+        topics = [f"tickers.S{n}" for n in range(5)]
+        talk = Talk(*topics)
+        asked, held = talk.said(), {topics[0], topics[3]}
+        events: list[SessionEvent] = []
+        while asked:
+            request = asked.pop(0)
+            names = request["args"]
+            assert isinstance(names, list)
+            again = next((name for name in names if name in held), None)
+            held |= set() if again else set(names)
+            named = f",topic:{again}" if is_named else ""
+            said = f"error:already subscribed{named}" if again else ""
+            events += talk.ack(request, success=not again, ret_msg=said)
+            asked += talk.said()
+        assert events == [Ready()]
+        assert held == set(topics)
+        talk.session.want(frozenset(), 2.0)
+        assert [frame["args"] for frame in talk.said()] == [topics], "all of them count as taken"
+
+    def test_an_unsubscribe_that_is_refused_costs_nothing_when_its_topic_is_wanted_anew(
+        self,
+    ) -> None:
+        talk = Talk("tickers.BTCUSDT")
+        venue = PublicSession(Category.LINEAR, "c1", lambda: 1, lambda symbol: True)
+        converse(talk, venue)
+        talk.session.want(frozenset({"tickers.ETHUSDT"}), 2.0)
+        gone, new = talk.said()
+        # Refused, so the venue still has it.
+        talk.ack(gone, success=False, ret_msg="error:internal")
+        hear(talk, venue, new)
+        talk.session.want(frozenset({"tickers.ADAUSDT", "tickers.BTCUSDT", "tickers.ETHUSDT"}), 3.0)
+        assert converse(talk, venue) == []
+        assert venue.topics == {"tickers.ADAUSDT", "tickers.BTCUSDT", "tickers.ETHUSDT"}
+
+    def test_what_is_given_up_while_its_request_is_refused_is_not_asked_for_again(self) -> None:
+        talk = Talk("tickers.A", "tickers.BAD", "tickers.C")
+        (together,) = talk.said()
+        talk.session.want(frozenset({"tickers.A", "tickers.BAD"}), 0.5)
+        talk.said()
+        talk.ack(together, success=False, ret_msg="error:handler not found,topic:tickers.BAD")
+        assert [frame["args"] for frame in talk.said()] == [["tickers.A"]]
 
     def test_the_option_spelling_acknowledges_the_oldest_request(self) -> None:
         talk = Talk("tickers.BTC-X-C")
