@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from ..daemon.domain.errors import ExchangeUnreachable
+from ..daemon.domain.errors import ExchangeBusy, ExchangeUnreachable
 from ..daemon.domain.model import Category, Delivery, Fill, Holding, KeyInfo, OrderReport
 from ..daemon.domain.orders import (
     Acked,
@@ -173,7 +173,7 @@ class BybitAccount:
     async def _resync(self) -> None:
         try:
             await self._rest.measure_clock(refused=True)
-        except ExchangeUnreachable as error:
+        except (ExchangeUnreachable, ExchangeBusy) as error:
             # The refusal stands all the same; the next signed read measures again.
             _log.warning("Bybit's clock could not be measured", reason=error.detail)
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from positiond.bybit.exchange import BybitAccount
 from positiond.bybit.gateway import BybitGateway
+from positiond.bybit.limits import ADDRESS_MOST
 from positiond.daemon.domain.errors import (
     CredentialsRefused,
     ExchangeBusy,
@@ -148,20 +149,23 @@ class TestSending:
             assert isinstance(await account.send(signed), NotExecuted)
 
     async def test_a_rate_limit_waits_for_its_reset_and_blocks_the_next_send(self) -> None:
-        reset = int((datetime.now(UTC) + timedelta(seconds=2)).timestamp() * 1000)
-        limited = envelope(
-            code=10006,
-            message="Too many visits!",
-            X_Bapi_Limit="10",
-            X_Bapi_Limit_Status="0",
-            X_Bapi_Limit_Reset_Timestamp=str(reset),
-        )
+        def limited(request: web.Request) -> web.StreamResponse | None:
+            reset = int((datetime.now(UTC) + timedelta(seconds=4)).timestamp() * 1000)
+            answer = envelope(
+                code=10006,
+                message="Too many visits!",
+                X_Bapi_Limit="10",
+                X_Bapi_Limit_Status="0",
+                X_Bapi_Limit_Reset_Timestamp=str(reset),
+            )
+            return answer(request)
+
         async with scripted(order__create=[limited, ACK]) as (venue, gateway):
             account = bybit(gateway)
             now = await account.server_now()
             outcome = await account.send(account.sign(reducing()))
             assert isinstance(outcome, NotExecuted)
-            assert timedelta(seconds=1.5) < outcome.retry_at - now < timedelta(seconds=3)
+            assert timedelta(seconds=3) < outcome.retry_at - now < timedelta(seconds=10)
             again = await account.send(account.sign(reducing()))
             assert isinstance(again, NotExecuted)
             assert len(venue.asked("/v5/order/create")) == 1, "the second one never left"
@@ -193,6 +197,29 @@ class TestSending:
             assert isinstance(outcome, NotExecuted)
             assert await account.server_now() > datetime.now(UTC) + timedelta(seconds=50)
             assert await account.send(account.sign(reducing())) == Acked("o-1")
+
+    @pytest.mark.parametrize("trouble", ["ban", "full"])
+    async def test_a_refused_timestamp_is_an_outcome_though_no_clock_can_be_read(
+        self, trouble: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("positiond.bybit.turns._LONGEST_WAIT", 0.05)
+
+        def stale(request: web.Request) -> web.StreamResponse | None:
+            # While the order is on its way the others use up the address, or have it banned.
+            gate = gateway.client(Environment.PAPER)._turns._gate
+            if trouble == "ban":
+                gate.pause()
+            for _ in range(ADDRESS_MOST):
+                gate.stamp(urgent=True)
+            return envelope(code=10002, message="invalid request, check your timestamp")(request)
+
+        async with scripted(order__create=[stale]) as (venue, gateway):
+            account = bybit(gateway)
+            await account.server_now()
+            outcome = await account.send(account.sign(reducing()))
+            assert len(venue.asked("/v5/market/time")) == 3, "no more than the first measuring"
+        assert isinstance(outcome, NotExecuted)
+        assert outcome.ret_code == 10002
 
     async def test_an_order_that_outlived_its_signature_never_leaves(self) -> None:
         async with scripted(order__create=[ACK]) as (venue, gateway):
