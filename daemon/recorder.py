@@ -74,11 +74,12 @@ class Recorder:
         first = await self._first(position)
         if first is not None:
             return await self._view(user_id, first.id), False
-        instruments = await self._instruments(state, position)
-        check_legs(position, instruments)
         if position.account_id not in self._exchanges:
+            # Before its instruments: an environment without an address has nobody to ask for them.
             why = state.trouble or "the account is still connecting"
             raise ExchangeUnreachable("account-not-connected", why)
+        instruments = await self._instruments(state, position)
+        check_legs(position, instruments)
         legs = {_place(position.account_id, leg, instruments): leg for leg in position.components}
         # The locks keep a close from moving the buckets between the read and the commit.
         busy = Conflict("close-in-progress", _BUSY)

@@ -16,6 +16,7 @@ from positiond.daemon.domain.model import (
     AccountId,
     BucketKey,
     Category,
+    Instrument,
     NewComponent,
     NewPosition,
     Side,
@@ -206,6 +207,22 @@ async def test_an_account_that_is_not_connected_says_why() -> None:
         await house.recorder.record(ALICE, asked())
     assert refusal.value.code == "account-not-connected"
     assert "refuses the API key" in refusal.value.detail
+
+
+@in_fake_time
+async def test_an_account_without_an_exchange_is_told_before_anything_is_asked_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house, _ = opened()
+    house.exchanges.clear()
+
+    async def nowhere(*_: object) -> list[Instrument]:
+        raise InvalidInput("no-hosts", "no address is configured for the environment paper")
+
+    monkeypatch.setattr(house.door, "instruments", nowhere)
+    with pytest.raises(ExchangeUnreachable) as refusal:
+        await house.recorder.record(ALICE, asked())
+    assert refusal.value.code == "account-not-connected"
 
 
 @in_fake_time
