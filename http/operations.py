@@ -249,6 +249,11 @@ CLOSE_PLAN = Operation(
         "unknown-field",
         "unknown-position",
         "already-closed",
+        "coin-unknown",
+        "leg-unclaimed",
+        "no-row",
+        "rows-lag",
+        "contradictory-rows",
         *_EXCHANGE_CODES,
     ),
 )

@@ -88,6 +88,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "cannot-rebase": (409, "The leg cannot be rebased to match"),
         "changed-meanwhile": (409, "The position changed meanwhile"),
         "read-only-key": (409, "The account's API key may not trade"),
+        "leg-unclaimed": (409, "A leg is not found among what is recorded in its place"),
         "lost-update": (409, "Somebody else changed it first"),
         "not-leader": (409, "Another daemon has taken over trading"),
         # What cannot be reached.
@@ -95,6 +96,9 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "exchange-unreachable": (503, "Bybit does not answer"),
         "holdings-unread": (503, "What Bybit holds could not be read"),
         "exchange-unreadable": (503, "Bybit's answer is not understood"),
+        "no-row": (503, "Bybit gave no row for a leg"),
+        "rows-lag": (503, "Bybit's rows are older than its fills"),
+        "contradictory-rows": (503, "Bybit's rows contradict one another"),
         "exchange-busy": (503, "Bybit asks to wait"),
         "exchange-refused": (503, "Bybit refused"),
         "key-refused": (503, "Bybit refuses the API key"),
