@@ -26,6 +26,9 @@ from .serving import loaded_config
 from .storage import database_url, opened_store
 
 SHORTEST_PASSWORD: Final = 8
+# As the schema has it.
+LONGEST_USERNAME: Final = 64
+LONGEST_LABEL: Final = 100
 
 
 def on_store(work: Callable[[Store], Awaitable[None]]) -> int:
@@ -72,10 +75,11 @@ def run_user(args: argparse.Namespace) -> int:
     """Add a user, set a password (which ends the user's sessions), or list."""
     match args.action:
         case "add":
+            username = _username(args.username)
             password = _hashed_password(args)
 
             async def work(store: Store) -> None:
-                user = await store.people.add_user(_username(args.username), password)
+                user = await store.people.add_user(username, password)
                 print(f"added {user.username}")
 
         case "passwd":
@@ -104,9 +108,22 @@ def _hashed_password(args: argparse.Namespace) -> str:
 
 
 def _username(text: str) -> str:
-    if not text.isprintable() or text.strip() != text or not 0 < len(text) <= 100:
-        raise InvalidInput("bad-username", "a username is 1 to 100 printable characters")
+    if not _is_plain(text, LONGEST_USERNAME):
+        raise InvalidInput(
+            "bad-username", f"a username is 1 to {LONGEST_USERNAME} printable characters"
+        )
     return text
+
+
+def label(text: str) -> str:
+    """What an operator calls a token or an account; InvalidInput for what the schema refuses."""
+    if not _is_plain(text, LONGEST_LABEL):
+        raise InvalidInput("bad-label", f"a label is 1 to {LONGEST_LABEL} printable characters")
+    return text
+
+
+def _is_plain(text: str, longest: int) -> bool:
+    return text.isprintable() and text.strip() == text and 0 < len(text) <= longest
 
 
 # --- token ---
@@ -133,7 +150,7 @@ def run_token(args: argparse.Namespace) -> int:
             case "create":
                 token = new_token()
                 await store.people.create_token(
-                    user.id, args.label, Scope(args.scope), digest(token)
+                    user.id, label(args.label), Scope(args.scope), digest(token)
                 )
                 print(token)
             case "revoke":

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from ..bybit.gateway import open_gateway
 from ..store.store import Store
-from .admin import on_store, quiet_config, user_named
+from .admin import label, on_store, quiet_config, user_named
 from .config import Config
 from .domain.errors import ConfigError, Conflict, InvalidInput, NotFound
 from .domain.model import Account, AccountId, Credentials, Environment, KeyInfo, UserId
@@ -48,6 +48,7 @@ def run_account(args: argparse.Namespace) -> int:
     config = quiet_config()
     credentials = Credentials("", "")
     if args.action == "add":
+        label(args.label)
         credentials = Credentials(args.key, read_secret(args, "secret"))
 
     async def work(store: Store) -> None:

@@ -48,14 +48,17 @@ _MEANINGS: dict[str, Callable[[], PositiondError]] = {
 def explained() -> Iterator[None]:
     """Raise what a broken constraint means; InvalidInput for a value that breaks a check.
 
-    Any other broken constraint is a bug of the caller's and passes through.
+    Any other broken constraint is a bug of the caller's and passes through, without its DETAIL:
+    that quotes the row, and with it what is hashed or sealed there.
     """
     try:
         yield
     except asyncpg.IntegrityConstraintViolationError as error:
+        # On the error itself: as a cause it is printed with ours by whoever logs a traceback.
+        error.detail = None
         meaning = _MEANINGS.get(error.constraint_name or "")
         if meaning is not None:
             raise meaning() from error
         if isinstance(error, asyncpg.CheckViolationError):
-            raise InvalidInput("invalid-value", str(error)) from error
+            raise InvalidInput("invalid-value", error.args[0]) from error
         raise

@@ -65,6 +65,30 @@ async def test_mistakes_are_one_line_each(verb: Verb) -> None:
     assert "nobody" in said
 
 
+async def test_a_text_that_the_schema_refuses_is_refused_without_a_secret(
+    verb: Verb, world: World
+) -> None:
+    await world.user("ann")
+    long = "x" * 101
+    tried = {
+        ("user", "add", "x" * 65, "--password-stdin"): "a username is 1 to 64",
+        ("user", "add", "ann\n", "--password-stdin"): "a username is 1 to 64",
+        ("token", "create", "--user", "ann", "--label", long): "a label is 1 to 100",
+        ("token", "create", "--user", "ann", "--label", ""): "a label is 1 to 100",
+        (
+            *("account", "add", "--user", "ann", "--label", long, "--env", "paper"),
+            *("--key", "the-api-key", "--unchecked", "--secret-stdin"),
+        ): "a label is 1 to 100",
+    }
+    for words, why in tried.items():
+        code, shown, said = await verb(*words, line="a long enough secret")
+        assert (code, shown, said.count("\n")) == (2, "", 0)
+        assert why in said
+        for secret in ("secret", "argon2", "\\x", "the-api-key"):
+            assert secret not in said
+    assert (await verb("user", "add", "x" * 64, "--password-stdin", line="long enough"))[0] == 0
+
+
 async def test_an_account_is_checked_with_the_exchange_before_it_is_on_file(
     verb: Verb, world: World, paper: PaperServer
 ) -> None:

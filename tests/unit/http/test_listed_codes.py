@@ -24,7 +24,7 @@ KINDS = {
 
 ON_THE_COMMAND_LINE = {
     *("unknown-user", "unknown-token", "username-taken", "label-taken", "key-on-file"),
-    *("short-password", "bad-username", "dangerous-key", "account-in-use", "no-host"),
+    *("short-password", "bad-username", "bad-label", "dangerous-key", "account-in-use", "no-host"),
     *("empty-secret", "no-secret", "secrets-differ", "no-key", "bad-key-file", "bad-option"),
     *("bad-environment", "bad-symbols", "demo-running", "port-in-use", "daemon-unreachable"),
     *("paper-refused", "paper-unreachable"),
