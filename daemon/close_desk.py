@@ -11,18 +11,30 @@ from decimal import Decimal
 from .close_planner import ClosePlanner
 from .domain.close_ports import Closes
 from .domain.errors import Conflict, NotFound
-from .domain.model import CloseId, PositionId, UserId
+from .domain.model import (
+    CloseId,
+    Component,
+    InstrumentKey,
+    KeyInfo,
+    Position,
+    PositionId,
+    UserId,
+)
 from .domain.orders import AcceptedClose, AcceptedSet, CloseRequest, CloseTerms
 from .domain.portfolio import Portfolio
 from .domain.ports import Positions
 from .domain.services import ClosePlan, CloseStatus
+from .domain.share import Blocker
+from .domain.verdict import symbol_of
+from .key_rights import right_lacking, told
 from .tracker import Tracker
 
 
 class CloseDesk:
     """Implements services.CloseDesk; needs no answer from Bybit to accept.
 
-    `recheck` nudges whoever drives a close; `slippage` (percent) is for requests that name none.
+    `recheck` nudges whoever drives a close; `slippage` (percent) is for requests that name none;
+    `settle_coin` gives that of an instrument, None while it is not known.
     """
 
     def __init__(
@@ -37,6 +49,7 @@ class CloseDesk:
         planner: ClosePlanner,
         recheck: Callable[[CloseId], object],
         slippage: Decimal | None = None,
+        settle_coin: Callable[[InstrumentKey], str | None] = lambda _: None,
     ) -> None:
         self._closes = closes
         self._positions = positions
@@ -48,6 +61,7 @@ class CloseDesk:
         self._planner = planner
         self._recheck = recheck
         self._slippage = slippage
+        self._settle_coin = settle_coin
 
     # --- asking -----------------------------------------------------------------------------
 
@@ -70,7 +84,7 @@ class CloseDesk:
             fingerprint=fingerprint,
             expires_at=now + self._expiry,
             now=now,
-            refusal=self._read_only(user_id, [position_id]) or self._unplanned(position_id, terms),
+            refusal=self._of_key(user_id, [position_id]) or self._unplanned(position_id, terms),
         )
         if accepted.is_new:
             self._wake.set()
@@ -96,7 +110,7 @@ class CloseDesk:
             fingerprint=fingerprint,
             expires_at=now + self._expiry,
             now=now,
-            refusal=self._read_only(user_id, position_ids),
+            refusal=self._of_key(user_id, position_ids),
         )
         if accepted.is_new:
             self._wake.set()
@@ -153,7 +167,7 @@ class CloseDesk:
             return None
         return Conflict("plan-changed", "The plan is too old, or not of this close: look again.")
 
-    def _read_only(self, user_id: UserId, position_ids: Iterable[PositionId]) -> Conflict | None:
+    def _of_key(self, user_id: UserId, position_ids: Iterable[PositionId]) -> Conflict | None:
         """By what is known of the keys; strangers learn nothing, the store knows whose it is."""
         for position_id in position_ids:
             position = self._portfolio.positions.get(position_id)
@@ -163,13 +177,42 @@ class CloseDesk:
                 # Ending it sends nothing.
                 continue
             state = self._portfolio.accounts.get(position.account_id)
-            if state is not None and state.is_read_only:
+            if state is None or state.key_info is None:
+                continue
+            if state.is_read_only:
                 return Conflict(
                     "read-only-key",
                     f"The API key of account {state.account.label} may not trade; "
                     "replace it by one that may, or close on Bybit.",
                 )
+            if lacking := self._lacking(position, state.key_info):
+                return Conflict(
+                    Blocker.KEY_LACKS_RIGHT.value,
+                    f"Account {state.account.label}: {'; '.join(lacking)}; "
+                    "give the key that right, or close on Bybit.",
+                )
         return None
+
+    def _lacking(self, position: Position, key: KeyInfo) -> list[str]:
+        """What the key lacks for the legs of which there is something to sell, each reason once."""
+        found = (
+            right_lacking(key, leg.category, self._coin_of(position, leg))
+            for leg in position.components
+            if leg.open and not self._is_flat(position, leg)
+        )
+        return list(dict.fromkeys(told(right) for right in found if right is not None))
+
+    def _coin_of(self, position: Position, leg: Component) -> str | None:
+        return self._settle_coin(InstrumentKey(position.environment, leg.category, leg.symbol))
+
+    def _is_flat(self, position: Position, leg: Component) -> bool:
+        """By the last compare. No order is needed then; if one is, the close itself will see."""
+        reading = self._portfolio.readings.get(symbol_of(position, leg))
+        return (
+            reading is not None
+            and reading.failure is None
+            and not any(row.size for row in reading.holdings)
+        )
 
     async def _owned(self, user_id: UserId, close_id: CloseId) -> CloseRequest:
         request = await self._closes.request(close_id)

@@ -24,6 +24,7 @@ from .domain.model import (
     CloseId,
     ComponentId,
     InstrumentKey,
+    KeyInfo,
     Position,
     PositionId,
     PositionStatus,
@@ -34,6 +35,7 @@ from .domain.resolving import ResolveAction
 from .domain.services import ClosePlan, PlanBlocker, PlannedLeg
 from .domain.share import Blocker
 from .domain.verdict import Reading
+from .key_rights import within_rights
 from .together import together
 
 Offers = Mapping[ComponentId, tuple[ResolveAction, ...]]
@@ -159,7 +161,8 @@ class ClosePlanner:
             ) from None
         offers = self._offers(position, buckets)
         legs = {leg.component.id: leg for bucket in buckets for leg in self._legs(bucket, offers)}
-        if self._is_read_only(position):
+        key = self._key_of(position)
+        if key is not None and key.read_only:
             refused = PlanBlocker("read-only-key", "the API key may not trade")
             legs = {
                 key: replace(leg, blockers=(refused, *leg.blockers)) for key, leg in legs.items()
@@ -171,9 +174,9 @@ class ClosePlanner:
             tuple(legs[c.id] for c in position.components if c.open),
         )
 
-    def _is_read_only(self, position: Position) -> bool:
+    def _key_of(self, position: Position) -> KeyInfo | None:
         state = self._c.portfolio.accounts.get(position.account_id)
-        return state is not None and state.is_read_only
+        return state.key_info if state is not None else None
 
     def _rehearsal(self, position: Position, fraction: Decimal | None) -> CloseRequest:
         """A request as it would be accepted, so that the same code plans both; it goes nowhere."""
@@ -203,7 +206,9 @@ class ClosePlanner:
             around = await run.around(with_resting=True)
         if run.is_spot:
             around = replace(around, resting=quote.result().resting)
-        return _Bucket(around, run.plans(around), quote.result())
+        key = self._key_of(leg.position)
+        plans = [within_rights(plan, key) for plan in run.plans(around)]
+        return _Bucket(around, plans, quote.result())
 
     def _offers(self, position: Position, buckets: Sequence[_Bucket]) -> Offers:
         """What could be decided of each leg now; nothing while a close is at work on it."""

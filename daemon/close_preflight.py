@@ -14,7 +14,9 @@ from .domain.closing import RequestEvent
 from .domain.errors import Conflict, CredentialsRefused
 from .domain.model import ZERO
 from .domain.orders import LegOutcome, LegResult
+from .domain.portfolio import AccountState
 from .domain.share import Blocker
+from .key_rights import within_rights
 from .together import together
 
 # How often resting orders are looked at again after they were asked to go; seconds between looks.
@@ -57,8 +59,12 @@ class Preflight:
         return await self._go(buckets, plans)
 
     def _is_read_only(self) -> bool:
-        state = self._job.c.portfolio.accounts.get(self._job.positions[0].account_id)
+        state = self._account
         return state is not None and state.is_read_only
+
+    @property
+    def _account(self) -> AccountState | None:
+        return self._job.c.portfolio.accounts.get(self._job.positions[0].account_id)
 
     # --- planning ---------------------------------------------------------------------------
 
@@ -67,12 +73,13 @@ class Preflight:
         arounds = await together(place.around(with_resting=True) for place in places)
         buckets: list[BucketRun] = []
         plans: list[BucketPlan] = []
+        key = self._account.key_info if self._account is not None else None
         for place, around in zip(places, arounds, strict=True):
             for plan in place.plans(around):
                 mine = {one.leg.component.id for one in plan.legs}
                 legs = [leg for leg in place.legs if leg.component.id in mine]
                 buckets.append(BucketRun(self._job, legs))
-                plans.append(plan)
+                plans.append(within_rights(plan, key))
         return buckets, plans
 
     async def _go(self, buckets: list[BucketRun], plans: Sequence[BucketPlan]) -> list[BucketRun]:

@@ -1,15 +1,26 @@
-"""What an API key's rights mean for us: which are refused, which an operator is warned of."""
+"""What an API key's rights mean for us: which are refused, which a leg needs, what to warn of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from .domain.model import KeyInfo
+from .domain.bucket_plan import Blockage, BucketPlan
+from .domain.model import Category, KeyInfo
+from .domain.share import Blocker
 
-# Rights that move money out; a key that has one is refused.
-_FORBIDDEN: Final = ("Wallet", "Withdraw")
+# What moves money out is refused: the whole of these groups, and these rights wherever they stand.
+_FORBIDDEN_GROUPS: Final = frozenset({"Wallet", "Withdraw"})
+_FORBIDDEN_RIGHTS: Final = frozenset(
+    {"Withdraw", "AccountTransfer", "SubMemberTransfer", "SubMemberTransferList"}
+)
+# Which right an order wants (Bybit V5: user/query-api); USDC contracts share that of options.
+_CONTRACTS: Final = "ContractTrade.Order"
+_OPTIONS: Final = "Options.OptionsTrade"
+_SPOT: Final = "Spot.SpotTrade"
+_USDC: Final = "USDC"
 _SOON: Final = timedelta(days=14)
 
 
@@ -19,15 +30,58 @@ def forbidden_rights(info: KeyInfo) -> list[str]:
         f"{group}.{right}"
         for group, rights in info.permissions.items()
         for right in rights
-        if group in _FORBIDDEN
+        if group in _FORBIDDEN_GROUPS or right in _FORBIDDEN_RIGHTS
     ]
+
+
+def right_needed(category: Category, settle_coin: str | None) -> str | None:
+    """What a key needs to order there, as `Group.Right`; None where an unknown coin decides it."""
+    match category:
+        case Category.SPOT:
+            return _SPOT
+        case Category.OPTION:
+            return _OPTIONS
+        case Category.INVERSE:
+            return _CONTRACTS
+        case Category.LINEAR if settle_coin is None:
+            return None
+        case Category.LINEAR:
+            return _OPTIONS if settle_coin == _USDC else _CONTRACTS
+
+
+def right_lacking(info: KeyInfo | None, category: Category, settle_coin: str | None) -> str | None:
+    """The right that the key is known to lack for an order there; what is unknown is not lacking.
+
+    Bybit names every group of a key, empty or not: only a key that tells of none is unknown.
+    """
+    needed = right_needed(category, settle_coin)
+    if info is None or not info.permissions or needed is None:
+        return None
+    group, _, right = needed.partition(".")
+    return None if right in info.permissions.get(group, ()) else needed
+
+
+def within_rights(plan: BucketPlan, info: KeyInfo | None) -> BucketPlan:
+    """The plan, blocked where it has an order to send that the key may not make."""
+    if not plan.quantity or plan.instrument is None:
+        return plan
+    lacking = right_lacking(info, plan.bucket.category, plan.instrument.settle_coin)
+    if lacking is None:
+        return plan
+    blockage = Blockage(Blocker.KEY_LACKS_RIGHT, f"{plan.symbol}: {told(lacking)}")
+    return replace(plan, blockers=(*plan.blockers, blockage))
+
+
+def told(lacking: str) -> str:
+    """What is wrong with a key without that right, in words."""
+    return f"the API key lacks the right {lacking}"
 
 
 def warnings(info: KeyInfo, now: datetime) -> Iterable[str]:
     """What an operator should know of a key that is fit for use otherwise."""
     if info.read_only:
         yield "read-only: positions are tracked but cannot be closed"
-    if not info.ips or info.ips == ("*",):
+    if not info.ips:
         yield "not bound to an IP address: it expires, and works from anywhere"
     if info.expires_at is not None and info.expires_at - now < _SOON:
         yield f"expires {info.expires_at:%Y-%m-%d %H:%M}Z"

@@ -167,6 +167,7 @@ class Daemon:
             ClosePlanner(closing, quotes, self._book.index, slippage),
             self._recheck_close,
             slippage,
+            self._book.settle_coin,
         )
 
     def _recheck_close(self, close_id: CloseId) -> None:

@@ -75,6 +75,7 @@ _CLOSE_CODES = (
     "unknown-position",
     "already-closed",
     "read-only-key",
+    "key-lacks-right",
 )
 _EXCHANGE_CODES = (
     "exchange-unreachable",

@@ -88,6 +88,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "cannot-rebase": (409, "The leg cannot be rebased to match"),
         "changed-meanwhile": (409, "The position changed meanwhile"),
         "read-only-key": (409, "The account's API key may not trade"),
+        "key-lacks-right": (409, "The account's API key may not trade one of the legs"),
         "leg-unclaimed": (409, "A leg is not found among what is recorded in its place"),
         "lost-update": (409, "Somebody else changed it first"),
         "not-leader": (409, "Another daemon has taken over trading"),

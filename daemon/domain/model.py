@@ -330,7 +330,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What Bybit says an API key may do."""
+    """What Bybit says an API key may do; without `ips` it works from anywhere."""
 
     uid: str
     read_only: bool

@@ -147,7 +147,8 @@ class CloseDesk(Protocol):
         fingerprint: str,
     ) -> AcceptedClose:
         """Durable when it returns. Raises as `Closes.accept` does; Conflict `plan-changed` where
-        the terms name a plan that is unknown or too old; Conflict `read-only-key`."""
+        the terms name a plan that is unknown or too old; Conflict `read-only-key` or
+        `key-lacks-right`."""
         ...
 
     async def request_set(

@@ -32,6 +32,7 @@ class Blocker(StrEnum):
     COIN_LOCKED = "coin-locked"
     COIN_UNKNOWN = "coin-unknown"
     RESTING_ORDERS = "resting-orders"
+    KEY_LACKS_RIGHT = "key-lacks-right"
 
 
 @dataclass(frozen=True, slots=True)

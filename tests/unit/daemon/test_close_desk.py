@@ -28,11 +28,22 @@ from positiond.daemon.domain.orders import (
 )
 from positiond.daemon.domain.portfolio import AccountState
 
-from ...builders import ACCOUNT, ALICE, BOB, account, component, uuid_of
+from ...builders import (
+    ACCOUNT,
+    ALICE,
+    BOB,
+    account,
+    component,
+    holding,
+    instrument,
+    symbol_key,
+    uuid_of,
+)
 from .fake_time import in_fake_time, now
 from .house import House
 
 READ_ONLY = KeyInfo("1", True, {}, (), None)
+NO_CONTRACTS = KeyInfo("1", False, {"ContractTrade": (), "Spot": ("SpotTrade",)}, (), None)
 
 
 class Plans:
@@ -71,6 +82,7 @@ class Desk:
             cast(Any, self.plans),
             self.nudged.append,
             None if slippage is None else Decimal(slippage),
+            self.house.book.settle_coin,
         )
 
     async def _accept(
@@ -166,6 +178,32 @@ async def test_a_key_that_may_not_trade_is_refused_at_the_desk() -> None:
         await desk.ask()
     assert refusal.value.code == "read-only-key"
     assert not desk.wake.is_set()
+
+
+@in_fake_time
+async def test_a_key_that_lacks_a_legs_right_is_refused_at_the_desk_once_the_coin_is_known() -> (
+    None
+):
+    desk = Desk()
+    desk.house.portfolio.accounts[ACCOUNT].key_info = NO_CONTRACTS
+    desk.house.tracker.learn([instrument()])
+    with pytest.raises(Conflict, match=r"ContractTrade\.Order") as refusal:
+        await desk.ask()
+    assert (refusal.value.code, desk.wake.is_set()) == ("key-lacks-right", False)
+    with pytest.raises(Conflict, match=r"ContractTrade\.Order"):
+        await desk.ask_together(desk.one, desk.another())
+
+
+@in_fake_time
+async def test_a_leg_that_is_gone_or_whose_coin_is_unknown_is_left_to_the_close() -> None:
+    unknown = Desk()
+    unknown.house.portfolio.accounts[ACCOUNT].key_info = NO_CONTRACTS
+    assert (await unknown.ask()).is_new
+    gone = Desk()
+    gone.house.portfolio.accounts[ACCOUNT].key_info = NO_CONTRACTS
+    gone.house.tracker.learn([instrument()])
+    gone.house.reconciler.keep(symbol_key(), [holding("0")])
+    assert (await gone.ask()).is_new
 
 
 @in_fake_time

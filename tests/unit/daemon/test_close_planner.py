@@ -288,6 +288,21 @@ async def test_a_key_that_may_not_trade_is_in_the_way_of_every_leg() -> None:
 
 
 @in_fake_time
+async def test_a_right_that_the_key_lacks_is_in_the_way_of_its_leg_and_of_the_hash() -> None:
+    stage = Previews()
+    stage.record(component("1"), component("5", SHORT, ETH))
+    stage.market.rules[ETH] = instrument(ETH, settle_coin="USDC")
+    free = await stage.plan()
+    rights = {"ContractTrade": ("Order", "Position"), "Options": ()}
+    stage.portfolio.accounts[ACCOUNT].key_info = KeyInfo("1", False, rights, (), None)
+    await asyncio.sleep(2)
+    plan = await stage.plan()
+    codes = {symbol: [b.code for b in leg.blockers] for symbol, leg in by_symbol(plan).items()}
+    assert codes == {BTC: [], ETH: ["key-lacks-right"]}
+    assert plan.plan_id != free.plan_id
+
+
+@in_fake_time
 async def test_whoever_asks_at_once_reads_once() -> None:
     stage = Previews()
     stage.record(component("1"))

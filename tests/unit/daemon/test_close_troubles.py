@@ -28,6 +28,9 @@ from .venue import Reaction, Venue
 
 DONE, FAILED = RequestState.DONE, RequestState.FAILED
 FLAT, REJECTED, RESIDUAL = LegOutcome.FLAT, LegOutcome.REJECTED, LegOutcome.RESIDUAL
+CONTRACTS_ONLY = KeyInfo(
+    "1", False, {"ContractTrade": ("Order",), "Options": (), "Spot": ()}, (), None
+)
 REVOKED = CredentialsRefused("credentials", "the API key is invalid", ret_code=10003)
 
 
@@ -52,6 +55,31 @@ async def test_a_position_with_nothing_open_needs_no_key_that_may_trade() -> Non
     one = stage.record(component("1", closed="1"))
     ended = await stage.close(one)
     assert (ended.state, stage.status(one), stage.venue.sent) == (DONE, PositionStatus.CLOSED, [])
+
+
+@in_fake_time
+async def test_a_key_that_may_not_trade_one_leg_closes_no_leg() -> None:
+    stage = Stage()
+    stage.portfolio.accounts[ACCOUNT].key_info = CONTRACTS_ONLY
+    stage.door.rules["BTCPERP"] = instrument("BTCPERP", settle_coin="USDC")
+    ended = await stage.close(stage.record(component("1"), component("2", SHORT, "BTCPERP")))
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "key-lacks-right", [])
+    assert [(leg.outcome, leg.detail) for leg in ended.legs] == [
+        (RESIDUAL, "nothing was sent"),
+        (REJECTED, "BTCPERP: the API key lacks the right Options.OptionsTrade"),
+    ]
+
+
+@in_fake_time
+async def test_a_leg_with_nothing_left_to_sell_needs_no_right() -> None:
+    stage = Stage()
+    stage.portfolio.accounts[ACCOUNT].key_info = CONTRACTS_ONLY
+    stage.door.rules["BTCPERP"] = instrument("BTCPERP", settle_coin="USDC")
+    one = stage.record(component("1"), component("2", SHORT, "BTCPERP"))
+    stage.venue.trade("BTCPERP", "2")
+    ended = await stage.close(one)
+    assert (ended.state, len(stage.venue.sent)) == (DONE, 1)
+    assert stage.status(one) is PositionStatus.CLOSED
 
 
 @in_fake_time

@@ -2,8 +2,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from positiond.daemon.domain.model import KeyInfo
-from positiond.daemon.key_rights import forbidden_rights, warnings
+from positiond.bybit.paper.model import USUAL_RIGHTS
+from positiond.daemon.domain.model import Category, KeyInfo
+from positiond.daemon.key_rights import forbidden_rights, right_lacking, warnings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIT = KeyInfo("1", False, {"ContractTrade": ("Order", "Position")}, ("203.0.113.7",), None)
@@ -20,12 +21,60 @@ def test_a_right_to_move_money_out_is_forbidden(right: str) -> None:
     assert forbidden_rights(key) == [f"Wallet.{right}"]
 
 
+def test_money_is_moved_out_by_whatever_the_wallet_group_names_and_under_any_group() -> None:
+    rights = {"Wallet": ("SomethingNew",), "Another": ("Withdraw", "Read")}
+    key = replace(FIT, permissions={**FIT.permissions, **rights})
+    assert forbidden_rights(key) == ["Wallet.SomethingNew", "Another.Withdraw"]
+
+
+# --- legs -----------------------------------------------------------------------------------
+
+LEGS = [
+    (Category.LINEAR, "USDT", "ContractTrade.Order"),
+    (Category.INVERSE, "BTC", "ContractTrade.Order"),
+    (Category.LINEAR, "USDC", "Options.OptionsTrade"),
+    (Category.OPTION, "USDT", "Options.OptionsTrade"),
+    (Category.OPTION, None, "Options.OptionsTrade"),
+    (Category.SPOT, None, "Spot.SpotTrade"),
+]
+
+
+def key_with(*rights: str) -> KeyInfo:
+    """As Bybit shows it: every group, empty or not."""
+    groups = ("ContractTrade", "Options", "Spot", "Wallet")
+    return replace(
+        FIT,
+        permissions={
+            group: tuple(name for of, _, name in (r.partition(".") for r in rights) if of == group)
+            for group in groups
+        },
+    )
+
+
+@pytest.mark.parametrize(("category", "coin", "right"), LEGS)
+def test_each_kind_of_leg_needs_a_right_of_its_own(
+    category: Category, coin: str | None, right: str
+) -> None:
+    others = [other for _, _, other in LEGS if other != right]
+    assert right_lacking(key_with(*others), category, coin) == right
+    assert right_lacking(key_with(right), category, coin) is None
+    assert right_lacking(key_with(*USUAL_RIGHTS), category, coin) is None
+
+
+@pytest.mark.parametrize("key", [None, replace(FIT, permissions={})])
+def test_a_key_of_which_nothing_is_known_lacks_nothing(key: KeyInfo | None) -> None:
+    assert [right_lacking(key, category, coin) for category, coin, _ in LEGS] == [None] * len(LEGS)
+
+
+def test_a_linear_leg_whose_coin_is_unknown_lacks_nothing_for_certain() -> None:
+    assert right_lacking(key_with(), Category.LINEAR, None) is None
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({"read_only": True}, "read-only"),
         ({"ips": ()}, "not bound"),
-        ({"ips": ("*",)}, "not bound"),
         ({"expires_at": NOW + timedelta(days=3)}, "expires 2026-01-04"),
     ],
 )
