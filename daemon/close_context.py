@@ -19,6 +19,7 @@ from .domain.bucket_plan import Around
 from .domain.buckets import SymbolKey, place_of, position_idx_for
 from .domain.close_ports import Closes
 from .domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
+from .domain.fees import FEE_TOLERANCE
 from .domain.model import (
     ZERO,
     Category,
@@ -82,7 +83,7 @@ class Closing:
     shown: Callable[[CloseRequest], None]
     ended: Callable[[CloseRequest, Position | None], None]
     price: Callable[[InstrumentKey], Decimal | None] = _no_price
-    fee_tolerance: Decimal = Decimal("0.002")
+    fee_tolerance: Decimal = FEE_TOLERANCE
 
     @property
     def reader(self) -> PlaceReader:

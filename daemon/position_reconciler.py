@@ -28,12 +28,13 @@ from .domain.events import (
     HoldingSeen,
     WalletSeen,
 )
+from .domain.fees import FEE_TOLERANCE
 from .domain.model import AccountId, Category, Fill, Holding, PositionId
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.quiet import QUIET, QuietWindow
 from .domain.records import PnlWrite
-from .domain.verdict import FEE_TOLERANCE, Reading
+from .domain.verdict import Reading
 from .doubts import Doubts
 from .in_flight import InFlight
 from .places import places_of

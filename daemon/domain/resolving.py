@@ -20,6 +20,7 @@ from typing import assert_never
 
 from .buckets import SymbolKey, position_idx_for, signed_size
 from .errors import Conflict, InvalidInput, NotFound
+from .fees import FEE_TOLERANCE, permitted_fee
 from .model import (
     ZERO,
     AccountId,
@@ -32,7 +33,7 @@ from .model import (
     PositionStatus,
     UserId,
 )
-from .verdict import FEE_TOLERANCE, Reading, doubt_of, is_in_order, symbol_of
+from .verdict import Reading, doubt_of, is_in_order, symbol_of
 
 
 class ResolveAction(StrEnum):
@@ -76,7 +77,8 @@ class Resolution:
 class _Bucket:
     """A bucket with the legs in it that the action is about; signed quantities.
 
-    `others` is what all other components there have open.
+    `others` is what all other components there have open. What may be lacking as the fee of
+    purchases: `own_fee` for the legs, `other_fees` for those others.
     """
 
     key: BucketKey
@@ -84,7 +86,8 @@ class _Bucket:
     others: Decimal
     unassigned: Decimal
     actual: Decimal
-    tolerance: Decimal
+    own_fee: Decimal
+    other_fees: Decimal
 
     @property
     def names(self) -> str:
@@ -106,10 +109,12 @@ class _Bucket:
 
     @property
     def deviates(self) -> bool:
-        return not self.is_settled_by(self.tracked + self.unassigned)
+        expected, permitted = self.tracked + self.unassigned, self.own_fee + self.other_fees
+        return not is_in_order(self.key.category, expected, self.actual, permitted)
 
     def is_settled_by(self, expected: Decimal) -> bool:
-        return is_in_order(self.key.category, expected, self.actual, self.tolerance)
+        """Whether it is in order where the legs were set right: no fee of theirs is left then."""
+        return is_in_order(self.key.category, expected, self.actual, self.other_fees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,21 +232,24 @@ def _buckets(
         key = bucket_of(position, leg)
         if key is not None:
             wanted.setdefault(key, []).append(leg)
-    tracked = dict.fromkeys(wanted, ZERO)
+    claims: dict[BucketKey, list[Component]] = {key: [] for key in wanted}
     for owner in (position, *(p for p in others if p.status is not PositionStatus.CLOSED)):
         for leg in owner.components:
             key = bucket_of(owner, leg)
-            if key is not None and key in tracked:
-                tracked[key] += leg.signed_open
+            if key is not None and key in claims:
+                claims[key].append(leg)
     for key, asked in sorted(wanted.items()):
         rows = readings[SymbolKey(key.account_id, key.category, key.symbol)].holdings
+        mine = {leg.id for leg in asked}
+        others = [leg for leg in claims[key] if leg.id not in mine]
         yield _Bucket(
             key,
             tuple(asked),
-            tracked[key] - sum((leg.signed_open for leg in asked), ZERO),
+            sum((leg.signed_open for leg in others), ZERO),
             ZERO if key.category is Category.SPOT else unassigned.get(key, ZERO),
             signed_size(rows, key.position_idx),
-            tolerance,
+            permitted_fee(asked, tolerance),
+            permitted_fee(others, tolerance),
         )
 
 
@@ -307,8 +315,7 @@ def _mark_closed(bucket: _Bucket) -> _Outcome:
     beside = bucket.unassigned + bucket.others
     left = bucket.actual - beside
     # In spot what is left of a sold leg may be as little as the fee that its purchase cost.
-    crumbs = bucket.tolerance * (bucket.tracked - bucket.others) if bucket.is_spot else ZERO
-    if any(leg.side.sign * left > crumbs for leg in bucket.legs):
+    if any(leg.side.sign * left > bucket.own_fee for leg in bucket.legs):
         raise Conflict(
             "not-gone",
             f"{bucket.names}: Bybit still holds {bucket.actual:+f}; without this leg "

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from .buckets import position_idx_for, signed_size
+from .fees import permitted_fee
 from .model import ZERO, Category, Component, Holding, Instrument
 from .money import floor_to_step
 from .records import BucketClaims
@@ -73,8 +74,8 @@ def bucket_share(
 ) -> Share:
     """The share of legs in one bucket, which close together as one holding of their net.
 
-    `fee_tolerance` is the part of a coin's claims that a shortage may be and still pass for the
-    fee that buying it cost (spot; Bybit takes it in the coin).
+    `fee_tolerance` is the part of what the claims of a coin were recorded with that a shortage may
+    be and still pass for the fee that buying it cost (spot; Bybit takes it in the coin).
     """
     idx = position_idx_for(legs[0].side, holdings)
     actual = signed_size(holdings, idx)
@@ -94,7 +95,7 @@ def bucket_share(
     if is_short and legs[0].category is Category.SPOT:
         # By what was recorded, so that the same shortage is judged alike once the legs are sold.
         bought = sum((leg.quantity for leg in legs), ZERO)
-        is_fee = expected - actual <= fee_tolerance * (others + bought)
+        is_fee = expected - actual <= permitted_fee([*legs, *rivals], fee_tolerance)
         is_short = not is_fee or shortfall > _FEE_OF_OWN * bought
     blocker = None
     if expected * actual < 0 or is_short or (several and not net and own):

@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Final
 
 from .buckets import SymbolKey, place_of, position_idx_for, signed_size
+from .fees import FEE_TOLERANCE, permitted_fee
 from .model import (
     ZERO,
     BucketKey,
@@ -40,7 +41,6 @@ from .model import (
 )
 from .money import plain
 
-FEE_TOLERANCE: Final = Decimal("0.002")
 _NOTHING: Final[Mapping[SymbolKey, Mapping[int, Decimal]]] = MappingProxyType({})
 
 
@@ -98,12 +98,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """A bucket with an open component, read without doubt; `change` may still be in flight."""
+    """A bucket with an open component, read without doubt; `change` may still be in flight.
+
+    `permitted` is what it may lack as the fee of purchases, a quantity.
+    """
 
     key: BucketKey
     expected: Decimal
     actual: Decimal
-    tolerance: Decimal
+    permitted: Decimal
     change: Decimal | None
 
     @property
@@ -112,7 +115,7 @@ class _Bucket:
 
     @property
     def is_in_order(self) -> bool:
-        return is_in_order(self.key.category, self.expected, self.actual, self.tolerance)
+        return is_in_order(self.key.category, self.expected, self.actual, self.permitted)
 
     @property
     def is_silent(self) -> bool:
@@ -121,7 +124,7 @@ class _Bucket:
             return False
         low, high = sorted((self.expected, self.expected + self.change))
         if self.key.category is Category.SPOT:
-            return self.actual >= low - self.tolerance * self.expected
+            return self.actual >= low - self.permitted
         return low <= self.actual <= high
 
     @property
@@ -131,16 +134,14 @@ class _Bucket:
         return Deviation(self.key, kind, self.expected, self.actual)
 
 
-def is_in_order(
-    category: Category, expected: Decimal, actual: Decimal, fee_tolerance: Decimal = FEE_TOLERANCE
-) -> bool:
+def is_in_order(category: Category, expected: Decimal, actual: Decimal, permitted: Decimal) -> bool:
     """Whether a bucket holds what is expected of it.
 
-    A spot purchase pays its fee in the base coin, so a shortage of up to `fee_tolerance` (a part
-    of what is tracked) is in order there, and so is any surplus.
+    A spot purchase pays its fee in the base coin, so a shortage of up to `permitted` (a quantity:
+    `fees.permitted_fee`) is in order there, and so is any surplus.
     """
     if category is Category.SPOT:
-        return actual >= expected - fee_tolerance * expected
+        return actual >= expected - permitted
     return actual == expected
 
 
@@ -258,13 +259,21 @@ def _buckets(
 ) -> dict[BucketKey, _Bucket]:
     """Expected and actual of every bucket that was read and has an open component."""
     expected: dict[BucketKey, Decimal] = {}
+    bought: dict[BucketKey, list[Component]] = {}
     for position in positions:
+        is_closing = position.status is PositionStatus.CLOSING
         for component in position.components:
             symbol = symbol_of(position, component)
             reading = readings.get(symbol)
-            if reading is None or component.open == 0 or doubt_of(component, reading):
+            # What a close has sold in full leaves its part of the fee to the others until its end.
+            if reading is None or not (component.open or is_closing):
+                continue
+            if doubt_of(component, reading):
                 continue
             key = symbol.bucket(position_idx_for(component.side, reading.holdings))
+            bought.setdefault(key, []).append(component)
+            if component.open == 0:
+                continue
             if key not in expected:
                 is_spot = key.category is Category.SPOT
                 expected[key] = ZERO if is_spot else unassigned.get(key, ZERO)
@@ -275,7 +284,8 @@ def _buckets(
         actual = signed_size(readings[symbol].holdings, key.position_idx)
         flying = in_flight.get(symbol)
         change = None if flying is None else flying.get(key.position_idx, ZERO)
-        buckets[key] = _Bucket(key, sum_, actual, tolerance, change)
+        permitted = permitted_fee(bought[key], tolerance)
+        buckets[key] = _Bucket(key, sum_, actual, permitted, change)
     return buckets
 
 

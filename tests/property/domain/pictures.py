@@ -30,6 +30,8 @@ from ...unit.domain.places import row
 from ...unit.domain.samples import quantities, sides, signed
 
 TOLERANCE = Decimal("0.002")
+# Which part of a leg was sold already.
+_SOLD = (*[Decimal(0)] * 7, Decimal("0.5"), Decimal("0.99"), Decimal(1))
 INSTRUMENTS: tuple[tuple[Category, str, str | None], ...] = (
     (Category.LINEAR, "AUSDT", None),
     (Category.LINEAR, "AUSDT", None),
@@ -59,7 +61,7 @@ def legs(draw: st.DrawFn, of: str) -> tuple[Component, ...]:
     found = []
     for category, symbol, coin in chosen:
         quantity = draw(quantities)
-        closed = quantity if draw(st.integers(0, 9)) == 0 else quantity * 0
+        closed = quantity * draw(st.sampled_from(_SOLD))
         side = Side.BUY if category is Category.SPOT else draw(sides)
         leg = component(quantity, side, symbol, of=of, closed=closed, category=category)
         found.append(replace(leg, coin=coin))
@@ -175,8 +177,18 @@ def actual(picture: Picture, key: BucketKey) -> Decimal:
     return Decimal(0)
 
 
+def fee(picture: Picture, key: BucketKey, without: Component | None = None) -> Decimal:
+    """What the bucket's legs (without one) may lack of what was bought of them."""
+    bought = [
+        leg.quantity
+        for _, leg in open_legs(picture.positions)
+        if bucket(picture, leg) == key and (without is None or leg.id != without.id)
+    ]
+    return sum(bought, Decimal(0)) * TOLERANCE
+
+
 def is_as_recorded(picture: Picture, key: BucketKey) -> bool:
     wanted, held = expected(picture, key), actual(picture, key)
     if key.category is Category.SPOT:
-        return held >= wanted - wanted * TOLERANCE
+        return held >= wanted - fee(picture, key)
     return held == wanted

@@ -14,7 +14,7 @@ from positiond.daemon.domain.verdict import Judgement, judge
 
 from ...builders import ALICE, NOON
 from ...unit.domain.samples import steady
-from .pictures import TOLERANCE, Picture, actual, bucket, expected, is_as_recorded, pictures, place
+from .pictures import Picture, actual, bucket, expected, fee, is_as_recorded, pictures, place
 
 actions = st.sampled_from(list(ResolveAction))
 
@@ -108,7 +108,7 @@ def test_an_action_is_refused_only_where_it_could_not_end_in_order(picture: Pict
                 assert taken <= {ResolveAction.REBASE, ResolveAction.MARK_CLOSED}
             else:
                 beside = expected(picture, key) - leg.open
-                could_be_less = actual(picture, key) >= beside - beside * TOLERANCE
+                could_be_less = actual(picture, key) >= beside - fee(picture, key, without=leg)
                 assert (ResolveAction.REBASE in taken) is could_be_less
                 assert ResolveAction.ACCEPT not in taken
 

@@ -150,6 +150,19 @@ def test_a_leg_that_explains_nothing_cannot_be_rebased(held: str) -> None:
     assert (type(error), error.code) == (Conflict, "cannot-rebase")
 
 
+def test_the_fee_of_a_leg_that_is_mostly_sold_is_no_loss_to_resolve() -> None:
+    one = position(spot_leg("1", closed="0.9"))
+    assert refusal(REBASE, one, balance("0.099")).code == "nothing-to-resolve"
+    assert resolved(REBASE, one, balance("0.0979")).opens
+
+
+def test_as_little_as_its_fee_is_left_of_a_leg_that_was_sold() -> None:
+    leg = spot_leg("1", closed="0.9")
+    gone = resolved(MARK_CLOSED, position(leg), balance("0.002"), only=[leg])
+    assert gone.opens[leg.id].after == 0
+    assert refusal(MARK_CLOSED, position(leg), balance("0.0021"), only=[leg]).code == "not-gone"
+
+
 def test_the_fee_of_a_spot_purchase_can_be_rebased_if_the_leg_is_named() -> None:
     leg = spot_leg("1")
     one = position(leg)

@@ -187,6 +187,14 @@ def test_a_shortage_that_the_fee_of_buying_explains_is_nobodys_loss() -> None:
     assert own_share(one, claims(one, other), rows).blocker is Blocker.SHORTFALL_UNATTRIBUTED
 
 
+def test_the_fee_of_a_leg_that_is_mostly_sold_is_nobodys_loss_either() -> None:
+    one, other = spot("0.5", "a"), replace(spot("1", "b"), closed_quantity=Decimal("0.99"))
+    # 0.1 % of 1.5 is lacking, of which 0.99 was sold.
+    rows = [holding("0.5085", "BTC")]
+    share = own_share(one, claims(one, other), rows, fee_tolerance=Decimal("0.002"))
+    assert (share.quantity, share.blocker) == (Decimal("0.4985"), None)
+
+
 def test_a_small_leg_never_pays_the_fees_of_all_others() -> None:
     one, other = spot("1", "a"), spot("2000", "b")
     share = own_share(

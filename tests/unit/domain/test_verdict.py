@@ -220,6 +220,43 @@ def test_the_permitted_fee_can_be_set() -> None:
         assert judgement.positions[one.id].verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("closed", "net", "is_fee"),
+    [
+        ("0.9", "0.099", True),
+        ("0.999", "0", True),
+        ("0.9", "0.098", True),
+        ("0.9", "0.0979", False),
+    ],
+)
+def test_what_is_sold_takes_nothing_of_the_fee_with_it(closed: str, net: str, is_fee: bool) -> None:
+    one = position(spot_leg("1", closed=closed))
+    judgement = compared_spot(net, one)
+    verdict = Verdict.IN_SYNC if is_fee else Verdict.ALTERED
+    assert judgement.positions[one.id].verdict is verdict
+    assert (not judgement.deviations) is is_fee
+
+
+def test_a_small_position_is_no_loser_beside_a_large_one_that_is_almost_sold() -> None:
+    large = position(spot_leg("1", of="large", closed="0.9989"), name="large")
+    small = position(spot_leg("0.1", of="small"), name="small")
+    judgement = compared_spot("0.1", large, small)
+    assert {s.verdict for s in judgement.positions.values()} == {Verdict.IN_SYNC}
+    # With what the large one lacked it is gone: its fee explains nothing any more.
+    assert compared_spot("0.0989", small).deviations
+
+
+@pytest.mark.parametrize("status", [PositionStatus.CLOSING, PositionStatus.ACTIVE])
+def test_what_a_close_has_sold_in_full_leaves_its_fee_to_the_others_until_its_end(
+    status: PositionStatus,
+) -> None:
+    # Three bought with 0.1 % each and closed together: the last one lacks it for all.
+    sold = [position(spot_leg("1", of=n, closed="1"), name=n, status=status) for n in ("a", "b")]
+    last = position(spot_leg("1", of="c", closed="0.997"), name="c", status=status)
+    judgement = compared_spot("0", *sold, last)
+    assert bool(judgement.deviations) is (status is PositionStatus.ACTIVE)
+
+
 def test_two_spot_legs_of_one_coin_share_its_balance() -> None:
     usdt = position(spot_leg("1", of="usdt"), name="usdt")
     usdc = position(spot_leg("2", "BTCUSDC", of="usdc"), name="usdc")
@@ -335,6 +372,19 @@ def test_a_sale_in_flight_leaves_room_for_the_fee_of_the_purchase(
     )
     assert (one.id not in judgement.positions) is is_silent
     assert bool(judgement.deviations) is not is_silent
+
+
+def test_a_sale_in_flight_of_what_was_mostly_sold_leaves_room_for_the_fee_of_all() -> None:
+    one, key = position(spot_leg("1", closed="0.9")), coin_key()
+    for net, is_silent in (("0.049", True), ("0.047", False)):
+        judgement = judge(
+            [one],
+            {},
+            {key: Reading((balance(net),), NOON)},
+            frozenset({key}),
+            in_flight={key: {0: Decimal("-0.05")}},
+        )
+        assert (one.id not in judgement.positions) is is_silent
 
 
 def test_a_certain_deviation_counts_beside_a_leg_that_is_being_closed() -> None:
