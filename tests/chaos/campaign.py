@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import aiohttp
 from positiond.daemon.domain.errors import PositiondError
 
 from tests.chaos.batch import Outcome, play
@@ -18,6 +19,9 @@ from tests.chaos.markets import FRACTIONS_OFFERED, OFFERED
 from tests.chaos.plan import plan_batch
 from tests.chaos.stage import databases
 from tests.fixtures_store import PostgresServer
+
+# What ends a batch, and not the campaign: also an answer that did not come in time.
+_BROKEN_OFF = (AssertionError, PositiondError, ExceptionGroup, OSError, aiohttp.ClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Campaign:
             plan = plan_batch(seed, size, self._order.markets, fractions=self._order.fractions)
             try:
                 outcome = await play(postgres, plan)
-            except (AssertionError, PositiondError, ExceptionGroup) as error:
+            except _BROKEN_OFF as error:
                 self._failed.append(seed)
                 print(f"batch {seed} broke off: {error!r}; {self._again(seed, size)}", flush=True)
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, async_playwright
+from playwright.async_api import BrowserContext, Locator, Page, async_playwright, expect
 
 from tests.e2e.world import Trader, World
 
@@ -20,6 +20,8 @@ CHROMIUM = next(
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 OPTIONS = ("--no-sandbox", "--disable-quic", "--disable-background-networking")
+# A browser beside four workers is slow; what it waits for is awaited, not timed.
+expect.set_options(timeout=20_000)
 PASSWORD = "correct horse battery staple"
 
 

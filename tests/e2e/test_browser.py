@@ -24,7 +24,7 @@ GREEN, RED = "positive", "negative"
 async def signed_pnl(row: Locator, sign: str, mark: str) -> str:
     """The shown P&L once it has the sign, in text, in its attribute and in colour."""
     pnl = row.get_by_test_id("pnl")
-    await expect(pnl).to_have_attribute("data-sign", sign, timeout=3_000)
+    await expect(pnl).to_have_attribute("data-sign", sign)
     await expect(pnl).to_have_class(re.compile(rf"\b{sign}\b"))
     await expect(pnl).to_have_text(re.compile(rf"^{re.escape(mark)}[\d,]+\.\d\d USDT$"))
     return str(await pnl.evaluate("element => getComputedStyle(element).color"))
@@ -39,11 +39,11 @@ async def test_a_trader_watches_a_position_sees_it_altered_and_closes_it(
         await opened.sign_in("alice", "not her password")
         await expect(page.get_by_test_id("sign-in-fault")).to_be_visible()
         await opened.sign_in("alice")
-        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        await expect(row).to_have_attribute("data-verdict", "in_sync")
 
         pnl = row.get_by_test_id("pnl")
         before = await pnl.inner_text()
-        await expect(pnl).not_to_have_text(before, timeout=3_000)
+        await expect(pnl).not_to_have_text(before)
         await control(paper.url, "POST", "price", symbol="BTCUSDT", mark="103000")
         green = await signed_pnl(row, GREEN, "+")
         await control(paper.url, "POST", "price", symbol="BTCUSDT", mark="99000")
@@ -52,9 +52,9 @@ async def test_a_trader_watches_a_position_sees_it_altered_and_closes_it(
 
         paper.trade(alice.paper, "BTCUSDT", "Sell", "0.2")
         badge = row.get_by_test_id("altered-badge")
-        await expect(badge).to_contain_text(f"BTCUSDT {MINUS}0.2", timeout=10_000)
+        await expect(badge).to_contain_text(f"BTCUSDT {MINUS}0.2")
         paper.trade(alice.paper, "BTCUSDT", "Buy", "0.2")
-        await expect(badge).to_have_count(0, timeout=10_000)
+        await expect(badge).to_have_count(0)
 
         await close_in(world, opened, position)
     found = await books(paper.url, alice.paper)
@@ -80,7 +80,7 @@ async def close_in(world: World, opened: Window, position: dict[str, Any]) -> No
 
     await button.click()
     await expect(lines.nth(0)).to_contain_text("At about")
-    await fault(world.paper.url, "hang", where="/v5/position/list", ms=4_000, count=2)
+    held = await fault(world.paper.url, "http", where="/v5/position/list", status=502)
     await modal.get_by_test_id("confirm-close").click()
     await expect(row).to_have_attribute("data-status", "CLOSING")
     await expect(button).to_be_disabled()
@@ -88,7 +88,8 @@ async def close_in(world: World, opened: Window, position: dict[str, Any]) -> No
     await page.reload()
     await expect(row).to_have_attribute("data-status", "CLOSING")
     await expect(row).to_contain_text("Closing…")
-    await expect(row).to_have_count(0, timeout=20_000)
+    await control(world.paper.url, "DELETE", "faults", id=held)
+    await expect(row).to_have_count(0)
     await expect(page.get_by_test_id("empty-state")).to_be_visible()
     assert len(await world.sql("SELECT FROM close_requests")) == 1
 
@@ -139,7 +140,7 @@ async def test_a_trader_reads_why_a_position_is_altered_and_rebases_it(
     async with window(world.url) as opened:
         page, row = opened.page, opened.row(position)
         await opened.sign_in("alice")
-        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        await expect(row).to_have_attribute("data-verdict", "in_sync")
         await expect(row).to_contain_text("In sync")
         paper.trade(alice.paper, "BTCUSDT", "Sell", "0.2")
         await expect(row.get_by_test_id("altered-badge")).to_be_visible(timeout=10_000)
@@ -159,8 +160,8 @@ async def test_a_trader_reads_why_a_position_is_altered_and_rebases_it(
 
         await page.get_by_test_id("resolve-rebase").click()
         await modal.get_by_test_id("confirm-resolve").click()
-        await expect(modal).to_have_count(0, timeout=10_000)
-        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        await expect(modal).to_have_count(0)
+        await expect(row).to_have_attribute("data-verdict", "in_sync")
         await expect(row).to_contain_text("In sync")
         await expect(deviation).to_have_count(0)
         leg = page.locator('[data-testid=leg-row][data-symbol="BTCUSDT"]')
@@ -197,7 +198,7 @@ async def test_a_resolve_that_fails_says_why_in_place_and_can_be_tried_again(
         await control(paper.url, "DELETE", "faults", id=broken)
         await modal.get_by_test_id("confirm-resolve").click()
         await expect(modal).to_have_count(0, timeout=15_000)
-        await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=10_000)
+        await expect(row).to_have_attribute("data-verdict", "in_sync")
         # What the browser itself logs of a refusal is no fault of the page.
         opened.complaints[:] = [text for text in opened.complaints if "503" not in text]
     found = await alice.position(position["id"])
@@ -219,9 +220,9 @@ async def test_a_trader_records_what_is_held_already(
         await holding.get_by_role("checkbox").check()
         await holding.get_by_label("Quantity").fill("0.3")
         await modal.get_by_test_id("confirm-adopt").click()
-        await expect(modal).to_have_count(0, timeout=10_000)
+        await expect(modal).to_have_count(0)
         row = page.get_by_test_id("position-row")
-        await expect(row).to_contain_text("adopted", timeout=10_000)
+        await expect(row).to_contain_text("adopted")
         await expect(row).to_have_attribute("data-verdict", "in_sync", timeout=15_000)
         await row.get_by_test_id("expand-button").click()
         await page.get_by_test_id("recheck").click()

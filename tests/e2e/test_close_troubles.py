@@ -48,7 +48,7 @@ async def close(trader: Trader, position: Row) -> str:
     return str(answer["close_id"])
 
 
-async def ended(trader: Trader, position: Row, status: str, within: float = 20) -> list[Row]:
+async def ended(trader: Trader, position: Row, status: str, within: float = 40) -> list[Row]:
     """The legs of the close that led to the status, in the order of the position's."""
     shown = await trader.until(
         str(position["id"]),
@@ -227,7 +227,7 @@ async def test_an_instrument_that_was_halted_just_now_is_waited_for(
 async def test_an_instrument_that_stays_halted_ends_the_close_with_its_leg_named(
     world: World, paper: PaperServer
 ) -> None:
-    async with a_daemon(world, POSITIOND_CLOSE_EXPIRY="4") as trader:
+    async with a_daemon(world, POSITIOND_CLOSE_EXPIRY="10") as trader:
         position = await a_pair(world, trader)
         await halted(paper)
         await close(trader, position)
@@ -271,7 +271,7 @@ async def test_an_exhausted_rate_limit_is_waited_out_and_named(
 async def test_a_rate_limit_that_stays_exhausted_ends_the_close_with_nothing_sent(
     world: World, paper: PaperServer
 ) -> None:
-    async with a_daemon(world, POSITIOND_CLOSE_EXPIRY="4") as trader:
+    async with a_daemon(world, POSITIOND_CLOSE_EXPIRY="10") as trader:
         position = await a_pair(world, trader)
         await fault(paper.url, "rate_limit", where=CREATE, account=trader.paper.uid)
         await close(trader, position)

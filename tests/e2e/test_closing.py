@@ -151,6 +151,10 @@ SOON: dict[str, list[dict[str, Any]]] = {
 async def assert_closed_through(
     world: World, made: Scene, faults: Iterable[dict[str, Any]], within: float
 ) -> dict[str, Any]:
+    # In sync comes two quiet seconds after the last trade: no frame of it is left for the faults.
+    await made.trader.until(
+        str(made.closing["id"]), lambda p: p["verdict"] == "in_sync", 10, "in sync"
+    )
     ids = [await fault(world.paper.url, account=made.trader.paper.uid, **spec) for spec in faults]
     await close(made)
     report = await assert_closed(world, made, within)

@@ -38,8 +38,7 @@ async def test_half_is_planned_and_closed_and_then_the_rest(world: World, trader
     assert all(leg["estimated_price"] and leg["estimated_fee"] for leg in plan["legs"])
     report = await closed(trader, pair, fraction="0.5", expected_plan=plan["plan_id"])
     assert (report["state"], {leg["outcome"] for leg in report["legs"]}) == ("DONE", {"flat"})
-    half = await trader.position(pair["id"])
-    assert half["status"] == "ACTIVE"
+    await trader.until(pair["id"], lambda p: p["status"] == "ACTIVE", 10, "ACTIVE")
     found = await books(world.paper.url, trader.paper)
     assert found.sizes == {"BTCUSDT": Decimal("0.25"), "ETHUSDT": Decimal("-3.5")}
     # What was planned then is not what would be sent now.
@@ -48,7 +47,7 @@ async def test_half_is_planned_and_closed_and_then_the_rest(world: World, trader
     )
     assert (status, answer["code"]) == (409, "plan-changed")
     assert (await closed(trader, pair))["state"] == "DONE"
-    assert (await trader.position(pair["id"]))["status"] == "CLOSED"
+    await trader.until(pair["id"], lambda p: p["status"] == "CLOSED", 10, "CLOSED")
     assert (await books(world.paper.url, trader.paper)).sizes == {}
 
 
@@ -81,7 +80,7 @@ async def test_positions_that_net_close_together_with_one_order(
     }
     assert list(quantities.values()) == ["0.2"]
     for one in (long, short):
-        assert (await trader.position(one["id"]))["status"] == "CLOSED"
+        await trader.until(one["id"], lambda p: p["status"] == "CLOSED", 10, "CLOSED")
     sizes = (await books(world.paper.url, trader.paper)).sizes
     assert sizes == {"ETHUSDT": Decimal(1)}
 

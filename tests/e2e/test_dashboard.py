@@ -78,8 +78,7 @@ async def _pnl_moves(page: Page, position_id: str) -> None:
     pnl = _row(page, position_id).get_by_test_id("pnl").first
     before = await pnl.inner_text()
     await expect(pnl).not_to_have_text(before, timeout=10_000)
-    sign = await pnl.get_attribute("data-sign")
-    text = await pnl.inner_text()
+    sign, text = await pnl.evaluate("one => [one.dataset.sign, one.innerText]")
     assert (sign == "negative") == ("−" in text or "-" in text)
 
 

@@ -47,7 +47,7 @@ async def _signs_in(facts: dict[str, Any]) -> None:
 
 
 async def test_the_first_start_shows_positions_and_one_is_altered_by_hand(data_dir: Path) -> None:
-    async with demo(data_dir, "--alter-after", "1") as running:
+    async with demo(data_dir, "--alter-after", "5") as running:
         facts = running.facts
         assert facts.keys() == FIELDS
         assert facts["url"].startswith("http://localhost:")

@@ -16,9 +16,12 @@ from positiond.bybit.vocab import ExecType
 from tests.e2e.exchange import control, fault, fired, sdk
 from tests.e2e.gate import Gate
 from tests.e2e.live import following
+from tests.e2e.scenarios.machine import moment
 from tests.e2e.world import Trader, World, eventually
 
 FLAGGED_WITHIN = 10
+# Two tries to connect again are up to half a minute apart.
+_BACK = 45
 # symbol: (side, recorded, what the hand trade does, the difference it makes, what is left)
 HAND_TRADES = {
     "BTCUSDT": ("Buy", "0.5", ("Sell", "0.2"), "-0.2", "0.3"),
@@ -96,7 +99,7 @@ async def test_rows_written_straight_into_the_tables_are_live_within_two_seconds
 ) -> None:
     leg = world.holds(trader.paper, "BTCUSDT", "Buy", "0.5")
     wrong = world.holds(trader.paper, "ETHUSDT", "Sell", "3")
-    started = time.monotonic()
+    started = moment()
     ids = [
         await _insert(world, trader, leg["symbol"], "Buy", Decimal("0.5"), leg["entry_price"]),
         await _insert(world, trader, wrong["symbol"], "Sell", Decimal(4), wrong["entry_price"]),
@@ -106,8 +109,8 @@ async def test_rows_written_straight_into_the_tables_are_live_within_two_seconds
         found = {p["id"]: p for p in (await trader.get("/api/positions"))["positions"]}
         return all(id_ in found and found[id_]["unrealized_pnl"] for id_ in ids)
 
-    await eventually(live, 2, "both rows are live")
-    assert time.monotonic() - started < 2.5
+    await eventually(live, 10, "both rows are live")
+    assert moment().since(started) < 2.5
     await in_sync(trader, {"id": ids[0]})
     (shown,) = (await altered(trader, {"id": ids[1]}))["components"]
     assert (Decimal(shown["difference"]), Decimal(shown["actual"])) == (-1, 3)
@@ -198,8 +201,8 @@ async def test_an_unreachable_exchange_makes_unverified_leaves_the_flags_and_rec
     paper.trade(trader.paper, "BTCUSDT", "Sell", "0.1")
     paper.trade(trader.paper, "ETHUSDT", "Sell", "1")
     gate.open()
-    await trader.until(str(good["id"]), lambda p: p["verdict"] == "altered", 20, "Altered")
-    await trader.until(str(bad["id"]), lambda p: p["verdict"] == "in_sync", 20, "in sync")
+    await trader.until(str(good["id"]), lambda p: p["verdict"] == "altered", _BACK, "Altered")
+    await trader.until(str(bad["id"]), lambda p: p["verdict"] == "in_sync", _BACK, "in sync")
 
 
 async def _flags(world: World) -> dict[str, bool]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from tests.e2e.scenarios.machine import moment
 from tests.e2e.world import Trader, World, eventually
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -22,10 +23,13 @@ async def test_rows_written_straight_into_the_tables_are_live_within_two_seconds
     finally:
         await connection.close()
 
+    inserted = moment()
+
     async def listed() -> list[dict[str, Any]]:
         return list((await trader.get("/api/positions"))["positions"])
 
-    (position,) = await eventually(listed, 2, "the position written into the tables is listed")
+    (position,) = await eventually(listed, 10, "the position written into the tables is listed")
+    assert moment().since(inserted) < 2
     legs = {row["symbol"]: (row["side"], row["quantity"]) for row in position["components"]}
     assert legs == {"BTCUSDT": ("Buy", "0.5"), "ETHUSDT": ("Sell", "7")}
     # Nothing of it is held on the exchange, and rows like these claim nothing else.

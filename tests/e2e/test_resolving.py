@@ -107,6 +107,8 @@ async def test_funding_that_the_stream_did_not_tell_is_read_after_a_reconnect(
 ) -> None:
     position = await trader.record("SOL", world.holds(trader.paper, "SOLUSDT", "Buy", "10"))
     position_id = str(position["id"])
+    # The frames of the trade itself are out by then.
+    await trader.until(position_id, lambda p: p["verdict"] == "in_sync", 10, "in sync")
     dropped = await fault(
         paper.url, "frame_drop", where="execution", account=trader.paper.uid, count=1
     )

@@ -208,14 +208,14 @@ async def executions_lag(stage: Stage) -> None:
     """Flagged by the size alone; the cause follows once executions tell it."""
     position_id = await stage.recorded(_LEG)
     async with (
-        stage.fault("frame_delay", where="execution*", ms=6000),
-        stage.fault("late_list", where=_FILLS, ms=6000),
+        stage.fault("frame_drop", where="execution*"),
+        stage.fault("late_list", where=_FILLS, ms=3_600_000),
     ):
         stage.trade(_LEG, "Sell", "0.2")
         await stage.flagged(position_id, "0.3")
         row = (await stage.detail(position_id))["deviations"][0]
         assert row["cause_kind"] in (None, "unknown"), row
-        await stage.explained(position_id, _LEG, "0.3", "by-hand", "reduced by hand", "0.2 BTC")
+    await stage.explained(position_id, _LEG, "0.3", "by-hand", "reduced by hand", "0.2 BTC")
 
 
 async def away(stage: Stage, leg: Leg, deed: str) -> None:

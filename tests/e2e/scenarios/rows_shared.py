@@ -219,7 +219,7 @@ async def _switched(stage: Stage, position_id: str, mode: str, leg: Leg) -> None
     A switch of a flat symbol is told by nothing but the first row of the other mode.
     """
     stage.venue("mode", symbol=_BTC, mode=mode)
-    async with stage.fault("hang", where="/v5/position/list", ms=1500, count=1):
+    async with stage.fault("hang", where="/v5/position/list", ms=6000, count=1):
         stage.trade(leg, "Buy", "0.5")
         await stage.until(position_id, lambda p: p["verdict"] == "unverified", "Unverified")
         shown = await stage.detail(position_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -66,10 +67,13 @@ async def test_it_serves_tls_and_stops_when_cancelled(
 
 
 async def test_a_stop_does_not_wait_for_open_streams(http: aiohttp.ClientSession) -> None:
-    async with asyncio.timeout(1.5):
-        async with PaperServer(seed=1) as paper:
-            socket = await http.ws_connect(f"{paper.url}/v5/private")
-        await socket.receive()
+    async with AsyncExitStack() as running:
+        paper = await running.enter_async_context(PaperServer(seed=1))
+        socket = await http.ws_connect(f"{paper.url}/v5/private")
+        async with asyncio.timeout(1.5):
+            await running.aclose()
+        message = await socket.receive()
+    assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
 
 async def test_an_error_inside_the_block_comes_out_as_it_is() -> None:

@@ -120,9 +120,7 @@ async def test_what_is_stored_is_there_in_the_next_run_and_nothing_runs_between(
     assert not processes_in(cluster_of(data))
     with pytest.raises(StoreUnavailable):
         _ = server.url
-    started = time.monotonic()
     async with EmbeddedPostgres(data) as server:
-        assert time.monotonic() - started < 5
         assert await ask(server.url, "SELECT n FROM kept") == 42
 
 

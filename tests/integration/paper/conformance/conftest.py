@@ -21,6 +21,8 @@ Run = Callable[..., Awaitable[Any]]
 @pytest.fixture
 def account(paper: PaperServer, monkeypatch: pytest.MonkeyPatch) -> PaperAccount:
     """A rich account on an exchange that pybit takes for the real one."""
+    # It notes a subscription after sending it, and a thread may wait long for its turn in between.
+    monkeypatch.setattr("positiond.bybit.paper.stream.ANSWER_AFTER_S", 0.3)
     monkeypatch.setattr(_http_manager, "HTTP_URL", paper.url)
     monkeypatch.setattr(unified_trading, "PUBLIC_WSS", paper.ws_url + "/v5/public/{CHANNEL_TYPE}")
     monkeypatch.setattr(unified_trading, "PRIVATE_WSS", paper.ws_url + "/v5/private")
