@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import assert_never
 
-from ..daemon.domain import model
+from ..daemon.domain import model, pnl
 from ..daemon.domain.events import PriceTick
 from ..daemon.domain.model import (
     Category,
@@ -275,7 +275,9 @@ def report_from_executions(order: MarketOrder, rows: Sequence[ExecutionRow]) -> 
         side=Side(first.side.value),
         quantity=first.order_quantity,
         filled=filled,
-        average_price=sum((row.price * row.quantity for row in trades), Decimal(0)) / filled,
+        average_price=pnl.average_price(
+            order.category, [(row.quantity, row.price) for row in trades]
+        ),
         reduce_only=isinstance(order, ReduceOnlyOrder)
         and all(row.closed_size in (None, row.quantity) for row in trades),
         status=model.OrderStatus.FILLED if is_filled else model.OrderStatus.OPEN,

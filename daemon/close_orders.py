@@ -235,7 +235,8 @@ class OrderSettler:
             _moved(order, OrderEvent.SEEN_ENDED),
             status=report.status.value,
             detail=report.reason or None,
-            average_price=report.average_price,
+            # That of the booked executions, as in the row: Bybit's own may be rounded.
+            average_price=order.average_price or report.average_price,
         )
         await self._save(order)
         return order
@@ -311,7 +312,7 @@ class OrderSettler:
         note_newest(self.last_fills, order.bucket, fills)
         self._in_flight.note_fills(order.bucket.account_id, fills)
         booked = await self._closes.add_fills(order, fills)
-        order = replace(order, filled=booked.filled)
+        order = replace(order, filled=booked.filled, average_price=booked.average_price)
         self._in_flight.note(order)
         return order
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..daemon.domain.errors import Conflict, NotFound
 from ..daemon.domain.model import ZERO, Booked, Component, ComponentId, Fill, PositionId
 from ..daemon.domain.orders import CloseOrder, OrderPart
+from ..daemon.domain.pnl import average_price
 from . import close_rows, deviations, rows
 from .booking import Booking, book, in_order, split
 from .journal import Event, note
@@ -28,9 +29,7 @@ async def add_fills(connection: Connection, order: CloseOrder, fills: Sequence[F
     new = await _insert_new(connection, stored, legs[stored.component_id], fills)
     if not new:
         return stored
-    await connection.execute(
-        SQL["raise_order_fill"], stored.id, sum((fill.quantity for fill in new), ZERO)
-    )
+    await _raise_order(connection, stored, new)
     pieces = split(stored, new)
     bookings = {key: book(legs[key], pieces[key], stored.settle_coin) for key in legs}
     await _write(connection, stored, legs, bookings, new)
@@ -104,6 +103,15 @@ async def _insert_new(
         [fill.seq for fill in given],
     )
     return in_order([by_id[row["exec_id"]] for row in inserted])
+
+
+async def _raise_order(connection: Connection, order: CloseOrder, new: Sequence[Fill]) -> None:
+    booked = await connection.fetch(SQL["executions_of_order"], order.id)
+    average = average_price(
+        order.bucket.category, [(row["quantity"], row["price"]) for row in booked]
+    )
+    quantity = sum((fill.quantity for fill in new), ZERO)
+    await connection.execute(SQL["raise_order_fill"], order.id, quantity, average)
 
 
 async def _write(

@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Final
 
+from . import pnl
 from .model import ZERO, Category
 from .origins import Origin
 from .pieces import Piece
@@ -186,14 +187,11 @@ def blended(category: Category, trades: Sequence[tuple[Decimal, Decimal]]) -> De
         return prices.pop()
     if any(price <= 0 or quantity <= 0 for quantity, price in trades):
         return None
+    mean = pnl.average_price(category, trades)
+    if mean is None:
+        return None
+    finest = min(int(price.as_tuple().exponent) for price in prices)
     with localcontext(prec=40):
-        total = sum((quantity for quantity, _ in trades), ZERO)
-        if category is Category.INVERSE:
-            # Contracts of one dollar: what was paid is coins, quantity by price.
-            mean = total / sum((quantity / price for quantity, price in trades), ZERO)
-        else:
-            mean = sum((quantity * price for quantity, price in trades), ZERO) / total
-        finest = min(int(price.as_tuple().exponent) for price in prices)
         return mean.quantize(Decimal(1).scaleb(finest - _FINER), rounding=ROUND_HALF_EVEN)
 
 

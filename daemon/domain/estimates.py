@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, assert_never
 
+from . import pnl
 from .model import ZERO, Category, Instrument, Side
 from .orders import OrderBook
 
@@ -63,18 +64,15 @@ def average_price(
 ) -> Decimal | None:
     """The average price of so much from the best level on; None where the levels do not reach.
 
-    No level beyond `slippage` percent of the best one counts. An inverse contract's quantity is in
-    dollars, so its average is over the coin that it is worth.
+    No level beyond `slippage` percent of the best one counts.
     """
     levels = _within(book.bids if side is Side.SELL else book.asks, side, slippage)
-    left, worth = quantity, ZERO
-    is_inverse = instrument.key.category is Category.INVERSE
+    left, taken = quantity, list[tuple[Decimal, Decimal]]()
     for price, there in levels:
-        taken = min(left, there)
-        worth += taken / price if is_inverse else taken * price
-        left -= taken
+        taken.append((min(left, there), price))
+        left -= taken[-1][0]
         if not left:
-            return quantity / worth if is_inverse else worth / quantity
+            return pnl.average_price(instrument.key.category, taken)
     return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+from . import pnl
 from .allocation import closed_by
 from .bucket_plan import BucketPlan
 from .model import ZERO, Component, ComponentId
@@ -66,9 +67,7 @@ def average_price(work: LegWork) -> Decimal | None:
         (_closed(leg, o), o.average_price) for o in work.orders if o.average_price is not None
     ]
     priced += [(n.quantity, n.price) for n in work.nettings if n.component_id == leg]
-    quantity = sum((closed for closed, _ in priced), ZERO)
-    value = sum((closed * price for closed, price in priced), ZERO)
-    return value / quantity if quantity else None
+    return pnl.average_price(work.component.category, priced)
 
 
 def leg_result(work: LegWork, plan: BucketPlan) -> tuple[LegResult, Decimal]:

@@ -21,16 +21,13 @@ ORDER BY v.exec_id
 ON CONFLICT (account_id, exec_id) DO NOTHING
 RETURNING exec_id;
 
+-- name: executions_of_order
+-- What an order's executions were booked at.
+SELECT quantity, price FROM executions WHERE close_order_id = $1;
+
 -- name: raise_order_fill
 -- Raise an order's fill; its average price is that of its own executions.
-UPDATE close_orders o
-SET filled = o.filled + $2,
-    average_price = (
-        SELECT trim_scale(sum(e.price * e.quantity) / sum(e.quantity))
-        FROM executions e
-        WHERE e.close_order_id = o.id
-    )
-WHERE o.id = $1;
+UPDATE close_orders SET filled = filled + $2, average_price = $3 WHERE id = $1;
 
 -- name: raise_closed_quantities
 -- Raise what is closed of components.

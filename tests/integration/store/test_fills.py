@@ -10,8 +10,9 @@ from random import Random
 import asyncpg
 import pytest
 from positiond.daemon.domain.errors import Conflict
-from positiond.daemon.domain.model import Booked, PositionStatus, Side
+from positiond.daemon.domain.model import Booked, Category, PositionStatus, Side
 from positiond.daemon.domain.orders import CloseOrder, OrderState, RequestState
+from positiond.store.booking import realized_by
 from positiond.store.store import Store
 
 from tests.builders_store import add_account, add_position, end, fill_of, leg, sent_order
@@ -31,6 +32,26 @@ async def test_a_fill_raises_the_order_the_component_and_the_ledger(
     assert reloaded.components[0].closed_quantity == Decimal("1.5")
     assert reloaded.components[0].quantity == 2
     assert reloaded.booked == (Booked("USDT", Decimal("0.01"), realized_pnl=Decimal("-15")),)
+
+
+async def test_the_average_price_of_an_inverse_order_gives_the_pnl_that_was_booked(
+    store: Store, epoch: int
+) -> None:
+    inverse = replace(leg("BTCUSD", quantity="300", entry="40000"), category=Category.INVERSE)
+    position = await add_position(store, await add_account(store), inverse)
+    order = await sent_order(store, position)
+    for exec_id, price in (("a", "50000"), ("b", "60000"), ("c", "70000")):
+        fill = replace(fill_of(order, exec_id, "100", price), fee_coin="BTC")
+        booked = await store.closes.add_fills(order, [fill])
+        (stored,) = await store.closes.orders([order.close_id])
+        assert stored.average_price == booked.average_price
+    assert booked.average_price is not None
+    assert round(booked.average_price, 2) == Decimal("58878.50")
+    reloaded = await store.positions.load(position.id)
+    assert reloaded is not None
+    (coin,) = [sums for sums in reloaded.booked if sums.coin == "BTC"]
+    together = realized_by(position.components[0], booked.filled, booked.average_price)
+    assert abs(coin.realized_pnl - together) < Decimal("1e-20")
 
 
 async def test_a_fill_that_comes_again_changes_nothing(store: Store, epoch: int) -> None:

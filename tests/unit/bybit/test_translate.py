@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -282,6 +283,17 @@ class TestReportsFromExecutions:
         assert (seen.status, seen.filled) == (OrderStatus.FILLED, Decimal("0.003"))
         assert seen.average_price == Decimal("102")
         assert seen.reduce_only
+
+    def test_the_average_of_an_inverse_order_is_over_the_coins_that_were_paid(self) -> None:
+        inverse = replace(OURS, category=Category.INVERSE, symbol="BTCUSD", quantity=Decimal(200))
+        rows = [
+            read_execution(wire.execution(execId=p, execPrice=p, execQty="100", orderQty="200"))
+            for p in ("50000", "60000")
+        ]
+        seen = translate.report_from_executions(inverse, rows)
+        assert seen is not None
+        assert seen.average_price is not None
+        assert round(seen.average_price, 2) == Decimal("54545.45")
 
     def test_part_of_it_proves_only_that_the_order_exists(self) -> None:
         row = read_execution(wire.execution(execQty="0.001", closedSize="0.001"))

@@ -54,6 +54,17 @@ def test_the_average_is_weighted_by_what_each_attempt_filled() -> None:
     assert (result.filled, result.average_price, dust) == (1, Decimal(103), 0)
 
 
+def test_the_average_of_an_inverse_leg_is_over_the_coins_that_were_paid() -> None:
+    leg = replace(component("200"), category=Category.INVERSE)
+    orders = [
+        close_order("100", "100", leg=leg, attempt=1, average="50000"),
+        close_order("100", "100", leg=leg, attempt=2, average="60000"),
+    ]
+    average = average_price(LegWork(leg, Decimal(200), is_part=False, orders=orders))
+    assert average is not None
+    assert round(average, 2) == Decimal("54545.45")
+
+
 def test_nothing_filled_has_no_average() -> None:
     assert fared("1", close_order())[0].average_price is None
 
