@@ -191,7 +191,8 @@ FROM unnest($2::uuid[], $3::uuid[], $4::numeric[], $5::boolean[]) WITH ORDINALIT
     AS v (component_id, close_id, quantity, is_light, n);
 
 -- name: save_order
--- What is known of an order now; what is known once is never forgotten.
+-- What is known of an order now; what is known once is never forgotten. A status takes its own
+-- detail with it: what was said of an attempt that was not executed is nothing about a fill.
 UPDATE close_orders
 SET state = $2,
     order_id = coalesce($3, order_id),
@@ -199,7 +200,7 @@ SET state = $2,
     dies_at = coalesce($5, dies_at),
     average_price = coalesce(average_price, $6),
     status = coalesce($7, status),
-    detail = coalesce($8, detail),
+    detail = CASE WHEN $7::text IS NULL THEN coalesce($8, detail) ELSE $8 END,
     leader_epoch = $9
 WHERE id = $1
 RETURNING id;

@@ -22,6 +22,7 @@ from positiond.daemon.domain.model import (
 )
 from positiond.daemon.domain.orders import (
     AcceptedClose,
+    CloseOrder,
     CloseTerms,
     LegOutcome,
     LegResult,
@@ -215,6 +216,23 @@ async def test_what_is_known_of_an_order_is_saved_and_never_forgotten(
     assert (saved.order_id, saved.status, saved.signed_at) == ("x", "New", order.signed_at)
     with pytest.raises(NotFound):
         await store.closes.save_order(replace(order, id=store.closes.new_order_id()))
+
+
+async def test_a_status_comes_with_its_own_detail_or_with_none(store: Store, epoch: int) -> None:
+    order = await sent_order(store, await add_position(store, await add_account(store)))
+
+    async def saved(now: CloseOrder) -> tuple[str | None, str | None]:
+        await store.closes.save_order(now)
+        (row,) = await store.closes.orders([now.close_id])
+        return row.status, row.detail
+
+    said, why = "Bybit 10006: Too many visits!", "EC_NoImmediateQtyToFill"
+    assert await saved(replace(order, detail=said)) == (None, said)
+    # Still without a status: what was said last stays, whoever saves without knowing it.
+    assert await saved(replace(order, state=OrderState.ACKED)) == (None, said)
+    ended = replace(order, state=OrderState.TERMINAL, status="Filled")
+    assert await saved(ended) == ("Filled", None)
+    assert await saved(replace(ended, status="Cancelled", detail=why)) == ("Cancelled", why)
 
 
 async def test_a_close_with_an_unsettled_order_does_not_end(store: Store, epoch: int) -> None:
