@@ -92,7 +92,7 @@ function textOrNull(value: unknown): string | null {
 }
 
 /** randomUUID exists only on https and localhost; the bytes are as random without it. */
-function newKey(): string {
+export function newKey(): string {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,4 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
+import { newKey } from "../api/intents";
 import type { Ledger } from "../api/ledger";
 import { adoptable, faultOf, type Picked } from "../model/adopting";
 import { Fault } from "./Fault";
@@ -16,7 +17,7 @@ interface Props {
 export function AdoptModal({ accounts, ledger, onEnd }: Props) {
   const [accountId, setAccountId] = useState(() => [...accounts.keys()][0] ?? "");
   const [picks, setPicks] = useState<ReadonlyMap<string, Picked>>(new Map());
-  const externalId = useMemo(() => `dashboard-${crypto.randomUUID()}`, []);
+  const externalId = useMemo(() => `dashboard-${newKey()}`, []);
   const attempt = useAttempt();
   const onSubmit = (event: SubmitEvent) => {
     event.preventDefault();

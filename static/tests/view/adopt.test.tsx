@@ -1,12 +1,15 @@
 // @vitest-environment happy-dom
 import { cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/preact";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import type { Ledger, Recording } from "../../src/api/ledger";
 import { Problem } from "../../src/api/problem";
 import { AdoptModal } from "../../src/view/AdoptModal";
 import { quietLedger } from "../builders";
 
-afterEach(cleanup);
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
 
 const held = { category: "linear", symbol: "BTCUSDT", positionIdx: 0, total: "0.9", tracked: "0.5", unassigned: "0.1", entryPrice: "100.5", price: null };
 const tracked = { ...held, symbol: "ETHUSDT", total: "-8", tracked: "-8" };
@@ -50,6 +53,21 @@ it("offers what no position tracks, and records what was picked of it", async ()
   expect(recorded[1]).toMatchObject({ accountId: "a1", name: "Adopted", legs });
   // A second try is the same recording to the daemon, should the first have arrived after all.
   expect(recorded[0]?.externalId).toBe(recorded[1]?.externalId);
+});
+
+it("opens over plain http from another machine, where browsers have no randomUUID", async () => {
+  vi.stubGlobal("crypto", { getRandomValues: crypto.getRandomValues.bind(crypto) });
+  const recorded: Recording[] = [];
+  for (let dialogs = 0; dialogs < 2; dialogs += 1) {
+    adopt({ record: async (recording) => void recorded.push(recording) });
+    fireEvent.click(within(await screen.findByTestId("holding")).getByRole("checkbox"));
+    submit();
+    await waitFor(() => expect(recorded).toHaveLength(dialogs + 1));
+    cleanup();
+  }
+  const ids = recorded.map((recording) => recording.externalId);
+  for (const id of ids) expect(id).toMatch(/^dashboard-[0-9a-f]{32}$/);
+  expect(new Set(ids).size).toBe(2);
 });
 
 it("sends no leg that cannot be meant", async () => {
