@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
 
 import structlog
 
-from .backoff import Backoff
-from .domain.errors import ConfigError, CredentialsRefused, ExchangeRefused, PositiondError
+from .account_link import AccountLink
+from .domain.errors import ConfigError, PositiondError
 from .domain.events import AccountFeedDown, AccountSink, MarketFeedDown, MarketSink
 from .domain.model import Account, AccountId, Category, Credentials, Environment, InstrumentKey
 from .domain.portfolio import AccountState, Portfolio
@@ -17,12 +16,6 @@ from .domain.ports import AccountExchange, Gateway, MarketFeed
 from .timing import Timing
 
 _log = structlog.get_logger(__name__)
-
-# A wrong key does not get right by asking often, and Bybit counts failures.
-_REFUSED_PAUSE: Final = 30.0
-_FORBIDDEN_RIGHTS: Final = frozenset(
-    {"Withdraw", "AccountTransfer", "SubMemberTransfer", "SubMemberTransferList"}
-)
 
 
 class Connections:
@@ -43,6 +36,7 @@ class Connections:
         self._market_sink = market_sink
         self._account_sink = account_sink
         self._feeds: dict[tuple[Environment, Category], MarketFeed] = {}
+        self._links: dict[AccountId, AccountLink] = {}
         self._tasks: dict[AccountId, asyncio.Task[None]] = {}
         self.exchanges = exchanges
         exchanges.clear()
@@ -81,24 +75,24 @@ class Connections:
         current = {account.id: (account, credentials) for account, credentials in accounts}
         # Also those of an earlier term that were removed while another process led.
         for account_id in self._portfolio.accounts.keys() - current.keys():
-            if task := self._tasks.pop(account_id, None):
-                task.cancel()
-            self.exchanges.pop(account_id, None)
+            self._let_go(account_id)
             del self._portfolio.accounts[account_id]
         for account_id, (account, credentials) in current.items():
-            if account_id in self._tasks:
-                state = self._portfolio.accounts[account_id]
-                state.account = account
-                continue
+            link, before = self._links.get(account_id), None
+            if link is not None:
+                # A secret that cannot be unsealed is no reason to stop using the one known.
+                if isinstance(credentials, ConfigError) or link.serves(account, credentials):
+                    self._portfolio.accounts[account_id].account = account
+                    continue
+                before = self._let_go(account_id)
+                _log.info("the stored API key changed", account=account.label)
+                self._account_sink(AccountFeedDown(account_id, "the stored API key changed"))
             if isinstance(credentials, ConfigError):
                 self._portfolio.accounts[account_id] = AccountState(
                     account, trouble=credentials.detail
                 )
                 continue
-            self._portfolio.accounts[account_id] = AccountState(account)
-            self._tasks[account_id] = group.create_task(
-                self._hold(account, credentials), name=f"account {account_id}"
-            )
+            self._begin(group, account, credentials, before)
 
     def end(self, reason: str) -> None:
         """Say that every stream is down: tasks that are cut off with their group tell nobody.
@@ -111,41 +105,34 @@ class Connections:
         for account_id in self._tasks:
             self._account_sink(AccountFeedDown(account_id, reason))
 
-    async def _hold(self, account: Account, credentials: Credentials) -> None:
-        """Check the key until Bybit has answered, then hold the private stream for ever."""
-        try:
-            exchange = self._gateway.account(account, credentials)
-        except PositiondError as error:
-            # Without an address for its environment the account stays unusable until a restart.
-            self._portfolio.accounts[account.id].trouble = error.detail
-            _log.warning("the account is not usable", account=account.label, reason=error.detail)
-            return
-        await self._check_key(account, exchange)
-        self.exchanges[account.id] = exchange
-        await self._gateway.account_feed(account, credentials).run(self._account_sink)
+    def _begin(
+        self,
+        group: asyncio.TaskGroup,
+        account: Account,
+        credentials: Credentials,
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        state = self._portfolio.accounts[account.id] = AccountState(account)
+        link = AccountLink(
+            self._gateway, credentials, state, self.exchanges, self._timing, self._account_sink
+        )
+        self._links[account.id] = link
+        self._tasks[account.id] = group.create_task(
+            _hold(link, before), name=f"account {account.id}"
+        )
 
-    async def _check_key(self, account: Account, exchange: AccountExchange) -> None:
-        state = self._portfolio.accounts[account.id]
-        backoff = Backoff(first=0.5, most=_REFUSED_PAUSE)
-        while True:
-            pause = backoff.next()
-            try:
-                info = await exchange.key_info()
-            except CredentialsRefused as error:
-                trouble, pause = f"Bybit refuses the API key: {error.detail}", _REFUSED_PAUSE
-            except ExchangeRefused as error:
-                trouble, pause = f"Bybit refuses: {error.detail}", _REFUSED_PAUSE
-            except PositiondError as error:
-                trouble = error.detail
-            else:
-                rights = {right for group in info.permissions.values() for right in group}
-                dangerous = sorted(rights & _FORBIDDEN_RIGHTS)
-                if not dangerous:
-                    state.key_info, state.trouble = info, None
-                    return
-                trouble = f"the API key may {', '.join(dangerous)}; make one without that right"
-                pause = _REFUSED_PAUSE
-            if trouble != state.trouble:
-                _log.warning("the account is not usable", account=account.label, reason=trouble)
-            state.trouble = trouble
-            await self._timing.sleep(pause)
+    def _let_go(self, account_id: AccountId) -> asyncio.Task[None] | None:
+        """Nobody uses the account any more; gives the task that is coming to its end."""
+        self._links.pop(account_id, None)
+        self.exchanges.pop(account_id, None)
+        task = self._tasks.pop(account_id, None)
+        if task is not None:
+            task.cancel()
+        return task
+
+
+async def _hold(link: AccountLink, before: asyncio.Task[None] | None) -> None:
+    # One stream at a time: what the old one still tells must not come after what the new one does.
+    if before is not None:
+        await asyncio.wait({before})
+    await link.hold()

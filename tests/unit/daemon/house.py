@@ -30,12 +30,12 @@ LOOPS = ("watch", "publish", "sweeps", "rechecks")
 class House:
     """One store, one door; nothing runs until a test runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, door: OpenDoor | None = None) -> None:
         self.portfolio = Portfolio()
         self.archive = Archive(self.portfolio)
         self.causes = Causes()
         self.shop = Shop(self.archive)
-        self.door = OpenDoor()
+        self.door = door or OpenDoor()
         self.locks = BucketLocks()
         self.exchanges: dict[AccountId, AccountExchange] = {}
         self.timing = timing(*LOOPS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from unittest.mock import patch
@@ -196,14 +197,14 @@ async def test_rows_are_read_again_only_when_the_store_has_others() -> None:
     house = House()
     house.write(component("1"))
     reads: list[int] = []
-    load_open = house.archive.load_open
+    unassigned = house.archive.unassigned
 
-    async def counted() -> list[Position]:
+    async def counted() -> Mapping[BucketKey, Decimal]:
         reads.append(1)
-        return await load_open()
+        return await unassigned()
 
     async with house.watching() as group:
-        with patch.object(house.archive, "load_open", counted):
+        with patch.object(house.archive, "unassigned", counted):
             for _ in range(3):
                 await house.tracker.reload(house.connections, group)
             assert len(reads) == 1
