@@ -83,34 +83,24 @@ def read_instrument(row: Raw) -> InstrumentRow:
 class TickerRow:
     """Bybit V5: market/tickers; also the body of a stream's ticker, where None means unchanged.
 
-    `index` is `indexPrice` of a derivative and `usdIndexPrice` of a spot pair.
+    `index` is `indexPrice` of a derivative and `usdIndexPrice` of a spot pair. All else that a
+    ticker says is left unread: this is done for every frame of the stream.
     """
 
     symbol: str
     last: Decimal | None
     mark: Decimal | None
     index: Decimal | None
-    bid: Decimal | None
-    ask: Decimal | None
-    funding_rate: Decimal | None
-    predicted_delivery: Decimal | None
 
 
 def read_ticker(row: Raw) -> TickerRow:
     """Prices are strict when present: a wrong one must not pass for an unchanged one."""
     index = number_if_given(row, "indexPrice")
-    bid = number_or_none(row, "bid1Price")
-    ask = number_or_none(row, "ask1Price")
     return TickerRow(
         symbol=text(row, "symbol"),
         last=number_if_given(row, "lastPrice"),
         mark=number_if_given(row, "markPrice"),
         index=index if index is not None else number_if_given(row, "usdIndexPrice"),
-        # The option stream spells the best quotes differently from REST.
-        bid=bid if bid is not None else number_or_none(row, "bidPrice"),
-        ask=ask if ask is not None else number_or_none(row, "askPrice"),
-        funding_rate=number_or_none(row, "fundingRate"),
-        predicted_delivery=number_or_none(row, "predictedDeliveryPrice"),
     )
 
 
