@@ -204,7 +204,8 @@ class BucketRun:
     async def _read(self) -> Around | None:
         """Read until Bybit answers; None once it is too late, or the key has been revoked.
 
-        An answer that does not come is this bucket's trouble alone.
+        An answer that does not come is this bucket's trouble alone, and so is a leg that may or
+        may not claim its coin.
         """
         backoff = Backoff(first=0.3, most=5.0)
         while True:
@@ -220,7 +221,10 @@ class BucketRun:
                 self.note(self.stopped)
             else:
                 self._job.key_works()
-                return around
+                if not around.claims.doubt:
+                    return around
+                self.stopped = f"{self.symbol}: {around.claims.doubt}"
+                self.note(self.stopped)
             await self._job.waits.pause(backoff)
             if self._job.expired():
                 return None

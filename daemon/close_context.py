@@ -26,19 +26,17 @@ from .domain.model import (
     CloseId,
     CloseOrderId,
     Component,
-    Fill,
     Holding,
     InstrumentKey,
     Position,
     Side,
 )
 from .domain.orders import CloseRequest, RestingOrder
-from .domain.plan import is_as_new_as
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange, Positions, Switches
 from .domain.verdict import contradiction
 from .in_flight import InFlight
-from .newest_fills import NewestFills
+from .newest_fills import BETWEEN_LOOKS, LOOKS, NewestFills, are_shown
 from .timing import Timing
 from .together import together
 
@@ -49,10 +47,6 @@ _FRESH: Final = timedelta(seconds=10)
 _RULES_WITHIN: Final = 1.0
 # What a symbol query for a contract says that Bybit does not list any more (V5: error 10001).
 _PARAMETER_ERROR: Final = 10001
-# Bybit's rows follow its executions within a moment: so often one that lags is read again, after
-# so many seconds each time, before whoever asks is told.
-_LOOKS: Final = 8
-_BETWEEN_LOOKS: Final = 0.3
 
 
 def _no_price(_key: InstrumentKey) -> Decimal | None:
@@ -110,6 +104,11 @@ class CloseLeg:
     @property
     def place(self) -> SymbolKey:
         return place_of(self.position.account_id, self.component)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is known where it sits: until then there is no lock to take for it."""
+        return self.component.category is not Category.SPOT or self.component.coin is not None
 
     @property
     def instrument_key(self) -> InstrumentKey:
@@ -189,14 +188,14 @@ class PlaceReader:
         """Rows without contradiction that show every fill which is known by now."""
         # Not those that come meanwhile: where somebody trades without a pause it would never end.
         fills = () if may_lag else self._fills.recent(place)
-        for look in range(_LOOKS):
+        for look in range(LOOKS):
             if look:
-                await self._timing.sleep(_BETWEEN_LOOKS)
+                await self._timing.sleep(BETWEEN_LOOKS)
             found = await self._holdings(place, key, exchange)
             rows = found[0]
             if why := contradiction(rows) or _missing(sides, rows):
                 raise ExchangeUnreachable("contradictory-rows", f"{key.symbol}: {why}")
-            if not rows or self._is_over(place, key) or _shows(rows, fills):
+            if not rows or self._is_over(place, key) or are_shown(fills, rows):
                 return found
         raise ExchangeUnreachable(
             "rows-lag", f"{key.symbol}: Bybit's row is older than the last fill there"
@@ -251,8 +250,3 @@ def _missing(sides: Iterable[Side], rows: Sequence[Holding]) -> str | None:
     if all(position_idx_for(side, rows) in told for side in sides) or not rows:
         return None
     return "Bybit gave no row for one side of the hedge"
-
-
-def _shows(rows: Sequence[Holding], fills: Iterable[Fill]) -> bool:
-    """Whether some row is as new as each fill; which side a fill belongs to it does not say."""
-    return all(any(is_as_new_as([r], r.position_idx, fill) for r in rows) for fill in fills)

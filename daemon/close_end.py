@@ -49,8 +49,9 @@ class CloseEnd:
 
     # --- before anything was sent -----------------------------------------------------------
 
-    async def expired(self) -> None:
-        await self._finish(RequestEvent.EXPIRED, "expired", "nothing was sent in time", {})
+    async def expired(self, why: str = "") -> None:
+        detail = "; ".join(filter(None, ("nothing was sent in time", why)))
+        await self._finish(RequestEvent.EXPIRED, "expired", detail, {})
 
     async def refused(self, code: str, detail: str, results: _Results) -> None:
         await self._finish(RequestEvent.REFUSED, code, detail, results)

@@ -51,20 +51,7 @@ class CloseJob:
         self.requests = list(requests)
         by_id = {position.id: position for position in positions}
         self.positions = [by_id[request.position_id] for request in requests]
-        self.legs = [
-            CloseLeg(
-                component,
-                request.id,
-                position,
-                request.target(component.id),
-                request.target(component.id) < request.open_at_acceptance[component.id],
-            )
-            for request, position in zip(self.requests, self.positions, strict=True)
-            for component in position.components
-            # Of a leg that is closed already there is nothing to ask Bybit, who may have
-            # forgotten its contract.
-            if request.open_at_acceptance.get(component.id)
-        ]
+        self.legs = _legs(self.requests, self.positions)
         self.orders: list[CloseOrder] = []
         self.nettings: list[Netting] = []
         self.signed: dict[str, SignedOrder] = {}
@@ -142,6 +129,12 @@ class CloseJob:
 
     # --- the rows ---------------------------------------------------------------------------
 
+    async def reload_legs(self) -> None:
+        """The legs as they are recorded now: one may have come to stand in its coin."""
+        found = [await self.c.positions.load(position.id) for position in self.positions]
+        self.positions = [new or old for new, old in zip(found, self.positions, strict=True)]
+        self.legs = _legs(self.requests, self.positions)
+
     async def reload(self) -> list[CloseRequest]:
         """Take everything from the store; the requests, if they are not open any more."""
         found = [await self.c.closes.request(close_id) for close_id in self.close_ids]
@@ -151,6 +144,7 @@ class CloseJob:
             cancelled = RequestState.CANCELLED
             return [ended.get(r.id, replace(r, state=cancelled)) for r in self.requests]
         self.requests = known
+        await self.reload_legs()
         self.signed.clear()
         self.last_fills.clear()
         self._notes.clear()
@@ -276,3 +270,19 @@ class CloseJob:
         self.requests = [replace(request, detail=text) for request in self.requests]
         for request in self.requests:
             self.c.shown(request)
+
+
+def _legs(requests: Sequence[CloseRequest], positions: Sequence[Position]) -> list[CloseLeg]:
+    """Those of which something was open: of others Bybit may have forgotten the contract."""
+    return [
+        CloseLeg(
+            component,
+            request.id,
+            position,
+            request.target(component.id),
+            request.target(component.id) < request.open_at_acceptance[component.id],
+        )
+        for request, position in zip(requests, positions, strict=True)
+        for component in position.components
+        if request.open_at_acceptance.get(component.id)
+    ]

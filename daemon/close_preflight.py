@@ -7,11 +7,18 @@ from typing import Final
 
 from .bucket_run import BucketRun
 from .close_buckets import link
+from .close_context import CloseLeg
 from .close_end import CloseEnd
 from .close_job import CloseJob
 from .domain.bucket_plan import BucketPlan, plan_hash
 from .domain.closing import RequestEvent
-from .domain.errors import Conflict, CredentialsRefused
+from .domain.errors import (
+    Conflict,
+    CredentialsRefused,
+    ExchangeBusy,
+    ExchangeRefused,
+    ExchangeUnreachable,
+)
 from .domain.model import ZERO
 from .domain.orders import LegOutcome, LegResult
 from .domain.portfolio import AccountState
@@ -22,6 +29,8 @@ from .together import together
 # How often resting orders are looked at again after they were asked to go; seconds between looks.
 _LOOKS: Final = 20
 _BETWEEN_LOOKS: Final = 0.3
+# The tracker stores a coin as soon as Bybit tells the instrument; it looks every two seconds.
+_BETWEEN_COINS: Final = 1.0
 
 
 class Preflight:
@@ -30,14 +39,16 @@ class Preflight:
     def __init__(self, job: CloseJob, end: CloseEnd) -> None:
         self._job = job
         self._end = end
+        self._doubt = ""
 
     async def check(self, places: Sequence[BucketRun]) -> list[BucketRun]:
         """The buckets to be driven; ends the job where something is in the way.
 
-        Conflict `trading-paused` if it was meanwhile: then it waits from the start.
+        Conflict where it waits from the start: `trading-paused` if it was meanwhile,
+        `coin-unknown` while it is not known what other legs claim of a coin.
         """
         if self._job.expired():
-            await self._end.expired()
+            await self._end.expired(self._doubt)
             return []
         if self._job.legs and self._is_read_only():
             await self._refuse_all("read-only-key", "the API key may not trade")
@@ -66,6 +77,54 @@ class Preflight:
     def _account(self) -> AccountState | None:
         return self._job.c.portfolio.accounts.get(self._job.positions[0].account_id)
 
+    # --- where the legs sit -----------------------------------------------------------------
+
+    async def place_legs(self) -> None:
+        """Wait until the coin of every spot leg is known, which is what its lock is for.
+
+        Ends the job when it expires before that, or when Bybit lists no such pair.
+        """
+        while astray := await self._astray():
+            names = ", ".join(dict.fromkeys(leg.component.symbol for leg in astray))
+            why = f"the coin of {names} is not known yet"
+            if self._job.expired():
+                await self._end.expired(why)
+                return
+            if unlisted := [leg for leg in astray if await self._is_unlisted(leg)]:
+                await self._refuse_unlisted(unlisted)
+                return
+            self._job.note(why)
+            await self._job.waits.sleep(_BETWEEN_COINS)
+
+    async def _astray(self) -> list[CloseLeg]:
+        """The legs whose coin is not known, by their rows as they are now."""
+        if all(leg.is_placed for leg in self._job.legs):
+            return []
+        await self._job.reload_legs()
+        return [leg for leg in self._job.legs if not leg.is_placed]
+
+    async def _is_unlisted(self, leg: CloseLeg) -> bool:
+        """Whether Bybit answered that there is no such instrument; no answer is none."""
+        try:
+            return await self._job.c.catalogue.instrument(leg.instrument_key) is None
+        except (ExchangeUnreachable, ExchangeBusy, ExchangeRefused):
+            return False
+
+    async def _refuse_unlisted(self, unlisted: Sequence[CloseLeg]) -> None:
+        told = {leg.component.id: f"{leg.component.symbol} is not listed" for leg in unlisted}
+        results = {
+            leg.component.id: LegResult(
+                leg.component.id,
+                LegOutcome.REJECTED if leg.component.id in told else LegOutcome.RESIDUAL,
+                ZERO,
+                None,
+                told.get(leg.component.id, "nothing was sent"),
+            )
+            for leg in self._job.legs
+        }
+        detail = "; ".join(dict.fromkeys(told.values()))
+        await self._end.refused(Blocker.NOT_TRADING.value, detail, results)
+
     # --- planning ---------------------------------------------------------------------------
 
     async def _plan(self, places: Sequence[BucketRun]) -> tuple[list[BucketRun], list[BucketPlan]]:
@@ -80,6 +139,12 @@ class Preflight:
                 legs = [leg for leg in place.legs if leg.component.id in mine]
                 buckets.append(BucketRun(self._job, legs))
                 plans.append(within_rights(plan, key))
+        in_the_way = [blockage for plan in plans for blockage in plan.blockers]
+        if {blockage.code for blockage in in_the_way} == {Blocker.COIN_UNKNOWN}:
+            # That passes, once the instrument is known; until then it waits from the start.
+            self._doubt = in_the_way[0].detail
+            raise Conflict(Blocker.COIN_UNKNOWN.value, self._doubt)
+        self._doubt = ""
         return buckets, plans
 
     async def _go(self, buckets: list[BucketRun], plans: Sequence[BucketPlan]) -> list[BucketRun]:

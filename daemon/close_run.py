@@ -137,6 +137,9 @@ class CloseRun:
             return
         if self.job.state is RequestState.ACCEPTED:
             await self.job.move(RequestEvent.CLAIMED)
+        await self._preflight.place_legs()
+        if not self.job.state.is_open:
+            return
         if busy := self._symbols() & self._c.locks.wanted:
             names = ", ".join(sorted(symbol.symbol for symbol in busy))
             self.job.note(f"waiting for another close in {names}")

@@ -170,6 +170,8 @@ class Resolver:
         claims = await together(
             self._positions.claims(s.account_id, s.category, s.symbol) for s in sorted(symbols)
         )
+        if doubts := [claim.doubt for claim in claims if claim.doubt]:
+            raise Conflict("coin-unknown", "; ".join(dict.fromkeys(doubts)))
         recorded = {(c.id, c.open) for claim in claims for c in claim.components if c.open > 0}
         if recorded != known:
             raise Conflict(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from ..daemon.domain.deviations import DeviationRow
-from ..daemon.domain.errors import Conflict, NotFound
+from ..daemon.domain.errors import NotFound
 from ..daemon.domain.model import (
     AccountId,
     BucketKey,
@@ -84,22 +84,18 @@ class Positions:
         return await self.load(PositionId(found[0]["id"])) if found else None
 
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
-        """Conflict `coin-unknown` while a spot component of the account may be in any coin."""
         # Both reads from one snapshot: a fill or a resolve action between them would be counted
         # twice or not at all.
         async with self._database.transaction("repeatable_read") as connection:
             place = (account_id, category, symbol)
             components = await connection.fetch(SQL["claimed_components"], *place)
             unassigned = await connection.fetch(SQL["unassigned_in_symbol"], *place)
-        placeless = [row["symbol"] for row in components if row["place"] is None]
-        if placeless:
-            # Nobody sizes a close on a guess.
-            raise Conflict(
-                "coin-unknown", f"the coin of {', '.join(sorted(placeless))} is not known yet"
-            )
+        here = [row for row in components if (row["place"] or row["symbol"]) == symbol]
+        placeless = (rows.component(row) for row in components if row["place"] is None)
         return BucketClaims(
-            tuple(rows.component(row) for row in components),
+            tuple(rows.component(row) for row in here),
             {row["position_idx"]: row["quantity"] for row in unassigned},
+            tuple(sorted({leg.symbol for leg in placeless if leg.open > 0})),
         )
 
     async def unassigned(self) -> Mapping[BucketKey, Decimal]:

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from .allocation import closed_by
 from .buckets import SymbolKey, position_idx_for
+from .errors import Conflict
 from .model import ZERO, BucketKey, Category, CloseId, Component, Holding, Instrument, Side
 from .money import floor_to_step, plain
 from .orders import OrderPart, RestingOrder
@@ -62,9 +63,18 @@ class Around:
         )
 
     def recorded(self, leg: Component) -> Component:
-        """The leg as it stands in the store; one that claims nothing any more has nothing open."""
-        closed = replace(leg, closed_quantity=leg.quantity)
-        return next((c for c in self.claims.components if c.id == leg.id), closed)
+        """The leg as it stands in the store.
+
+        Conflict `leg-unclaimed` where it is not among the claims of its place: that says that the
+        place is another, never that the leg is closed.
+        """
+        found = next((c for c in self.claims.components if c.id == leg.id), None)
+        if found is None:
+            raise Conflict(
+                "leg-unclaimed",
+                f"{leg.symbol}: not found among what is recorded there; asking anew",
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +150,9 @@ def plan_bucket(legs: Sequence[WantedLeg], around: Around) -> BucketPlan:
     )
     if not any(leg.quantity for leg in legs):
         return plan
-    if legs[0].component.category is Category.SPOT and legs[0].component.coin is None:
-        symbol = legs[0].component.symbol
-        return _blocked(plan, Blocker.COIN_UNKNOWN, f"{symbol}: its coin is not known yet")
+    if around.claims.doubt:
+        # Whoever cannot say where a leg sits cannot say what is left to the others there.
+        return _blocked(plan, Blocker.COIN_UNKNOWN, around.claims.doubt)
     if around.is_over and not share.actual:
         # Delivery took everybody's: nobody has to say whose it was, nor at what price it netted.
         return _gone(plan, "nothing left on Bybit after the delivery")

@@ -219,7 +219,11 @@ class Positions(Protocol):
         ...
 
     async def claims(self, account_id: AccountId, category: Category, symbol: str) -> BucketClaims:
-        """What is recorded in the symbol by positions that are not CLOSED."""
+        """What is recorded in the symbol by positions that are not CLOSED.
+
+        A spot leg whose coin is not known yet stands at its own symbol, as `place_of` says, and is
+        doubtful wherever its symbol begins like the coin asked for.
+        """
         ...
 
     async def unassigned(self) -> Mapping[BucketKey, Decimal]: ...

@@ -18,6 +18,13 @@ class BucketClaims:
     components: tuple[Component, ...]
     unassigned: Mapping[int, Decimal]
     """Signed, per positionIdx."""
+    doubtful: tuple[str, ...] = ()
+    """Symbols of open spot legs that may claim this coin: theirs is not known yet."""
+
+    @property
+    def doubt(self) -> str:
+        """Why nobody sizes anything by these claims, in words; empty where they are all."""
+        return f"the coin of {', '.join(self.doubtful)} is not known yet" if self.doubtful else ""
 
 
 @dataclass(frozen=True, slots=True)

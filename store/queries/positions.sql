@@ -73,13 +73,14 @@ DO UPDATE SET quantity = excluded.quantity;
 
 -- name: claimed_components
 -- The components in one symbol (for spot: coin) of an account whose positions are not CLOSED.
--- With them come those whose coin is not known: their place is null.
+-- With them come those whose coin is not known (their place is null) and may be that one: a pair
+-- begins with its coin.
 SELECT c.id AS component_id, c.position_id, c.category, c.symbol, c.side, c.place,
        c.expected_quantity, c.recorded_quantity, c.closed_quantity, c.entry_price, c.coin
 FROM position_components c
 JOIN synthetic_positions p ON p.id = c.position_id
 WHERE p.account_id = $1 AND p.status <> 'CLOSED' AND c.category = $2
-  AND coalesce(c.place, $3) = $3
+  AND (c.place = $3 OR c.place IS NULL AND starts_with(upper(c.symbol), upper($3)))
 ORDER BY c.ordinal;
 
 -- name: unassigned_in_symbol

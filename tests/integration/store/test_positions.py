@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from positiond.daemon.domain.errors import Conflict, InvalidInput, NotFound
+from positiond.daemon.domain.errors import InvalidInput, NotFound
 from positiond.daemon.domain.model import (
     AccountId,
     BucketKey,
@@ -213,13 +213,32 @@ async def test_while_a_spot_leg_s_coin_is_not_known_nobody_sizes_on_a_guess(stor
     await add_position(store, account, spot("ETHUSDT"))
     await add_position(store, other, spot("BTCUSDT"))
     await store.positions.set_coins(account.environment, {"BTCUSDT": "BTC"})
-    with pytest.raises(Conflict) as refused:
-        await store.positions.claims(account.id, Category.SPOT, "BTC")
-    assert refused.value.code == "coin-unknown"
-    assert "ETHUSDT" in refused.value.detail
+    claims = await store.positions.claims(account.id, Category.SPOT, "ETH")
+    assert (claims.components, claims.doubtful) == ((), ("ETHUSDT",))
+    assert "ETHUSDT" in claims.doubt
+    # No pair of bitcoin has a symbol that begins like that.
+    claims = await store.positions.claims(account.id, Category.SPOT, "BTC")
+    assert ([c.coin for c in claims.components], claims.doubtful) == (["BTC"], ())
     claims = await store.positions.claims(account.id, Category.LINEAR, "BTCUSDT")
-    assert len(claims.components) == 1
-    assert len((await store.positions.claims(other.id, Category.SPOT, "BTC")).components) == 1
+    assert (len(claims.components), claims.doubtful) == (1, ())
+
+
+async def test_a_spot_leg_without_a_coin_stands_at_its_own_symbol(store: Store) -> None:
+    account, other = await add_account(store), await add_account(store, "bob")
+    astray = await add_position(store, account, spot("BTCUSDX"))
+    await add_position(store, account, spot("BTCUSDT"))
+    await add_position(store, other, spot("btcusdt"))
+    await store.positions.set_coins(account.environment, {"BTCUSDT": "BTC"})
+    claims = await store.positions.claims(account.id, Category.SPOT, "BTCUSDX")
+    assert [c.position_id for c in claims.components] == [astray.id]
+    assert claims.doubtful == ("BTCUSDX",)
+    claims = await store.positions.claims(account.id, Category.SPOT, "BTC")
+    assert ([c.symbol for c in claims.components], claims.doubt) == (
+        ["BTCUSDT"],
+        "the coin of BTCUSDX is not known yet",
+    )
+    # Mistyped in small letters it is a doubt all the same.
+    assert (await store.positions.claims(other.id, Category.SPOT, "BTC")).doubtful == ("btcusdt",)
 
 
 async def test_coins_are_noted_on_spot_legs_of_their_environment_that_lack_them(

@@ -40,6 +40,7 @@ from positiond.daemon.domain.orders import (
     Netting,
     RequestState,
 )
+from positiond.daemon.domain.pnl import average_price
 from positiond.daemon.domain.records import (
     BucketClaims,
     DeviationRecord,
@@ -108,7 +109,8 @@ class Ledger:
         return [p for p in self.positions.values() if p.status is not PositionStatus.CLOSED]
 
     async def recorded_mark(self) -> str:
-        return f"{await self.load_open()} {self.beside}"
+        recorded = [p for p in self.positions.values() if p.status is not PositionStatus.CLOSED]
+        return f"{recorded} {self.beside}"
 
     async def load(self, position_id: PositionId) -> Position | None:
         return self.positions.get(position_id)
@@ -135,14 +137,23 @@ class Ledger:
             for position in await self.load_open()
             for component in position.components
             if place_of(position.account_id, component) == SymbolKey(account_id, category, symbol)
-            and component.open > 0
         )
         here = {
             key.position_idx: quantity
             for key, quantity in self.beside.items()
             if (key.account_id, key.category, key.symbol) == (account_id, category, symbol)
         }
-        return BucketClaims(components, here)
+        doubtful = {
+            component.symbol
+            for position in await self.load_open()
+            for component in position.components
+            if component.category is category is Category.SPOT
+            and component.coin is None
+            and component.symbol.startswith(symbol)
+            and component.open > 0
+            and position.account_id == account_id
+        }
+        return BucketClaims(components, here, tuple(sorted(doubtful)))
 
     async def unassigned(self) -> Mapping[BucketKey, Decimal]:
         return dict(self.beside)
@@ -276,7 +287,9 @@ class Ledger:
         self.executions |= {f.exec_id: f for f in new}
         quantity = sum((f.quantity for f in new), ZERO)
         row = self.rows[order.id]
-        after = replace(row, filled=row.filled + quantity)
+        booked = [f for f in self.executions.values() if f.link_id == row.link_id]
+        average = average_price(row.bucket.category, [(f.quantity, f.price) for f in booked])
+        after = replace(row, filled=row.filled + quantity, average_price=average)
         self.rows[order.id] = after
         before = closed_by(row.shares, row.quantity, row.filled, row.step)
         for leg, closed in closed_by(row.shares, row.quantity, after.filled, row.step).items():

@@ -27,6 +27,7 @@ RULES = {
         "test_a_small_leg_never_pays_the_fees_of_all_others",
         "test_a_size_from_before_a_known_trade_of_the_traders_sizes_no_order",
         "test_claims_are_read_after_the_sizes_that_they_are_compared_with",
+        "test_a_leg_that_may_claim_the_coin_is_waited_for_before_anything_is_sold",
         "test_rows_that_cannot_be_true_send_nothing_until_the_request_expires",
     ),
     "3 a loss without an owner": (
@@ -47,6 +48,7 @@ RULES = {
         "test_the_size_read_must_be_as_new_as_the_last_fill",
         "test_all_buckets_leave_at_once",
         "test_coin_that_another_leg_settles_in_is_sold_after_that_leg",
+        "test_a_leg_whose_coin_is_learnt_while_the_close_waits_is_sold_and_locked_there",
     ),
     "6 durable": (
         "test_an_order_row_is_stored_before_its_order_is_sent",

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 from positiond.daemon.domain.errors import Conflict, ExchangeUnreachable, NotFound, PositiondError
-from positiond.daemon.domain.model import ComponentId, Position, PositionStatus, Verdict
+from positiond.daemon.domain.model import Category, ComponentId, Position, PositionStatus, Verdict
 from positiond.daemon.domain.records import PositionEdit
 from positiond.daemon.domain.resolving import ResolveAction
 from positiond.daemon.domain.verdict import Reading
@@ -194,3 +194,16 @@ async def test_a_new_name_is_shown_without_setting_back_what_else_is_known() -> 
     work.portfolio.put(replace(PAIR, status=PositionStatus.CLOSING))
     view = await work.resolver.edit(ALICE, PAIR.id, PositionEdit(name="carry"))
     assert (view.position.name, view.position.status) == ("carry", PositionStatus.CLOSING)
+
+
+@in_fake_time
+async def test_a_leg_that_may_claim_the_coin_stops_it() -> None:
+    coin = replace(component("1", category=Category.SPOT), coin="BTC")
+    astray = replace(
+        component("1", symbol="BTCUSDX", category=Category.SPOT, of="other"), coin=None
+    )
+    work = altered(position(coin))
+    work.sizes = {"BTC": Decimal("0.6")}
+    work.record(position(astray, name="other"))
+    resolving = work.resolver.resolve(ALICE, PAIR.id, REBASE, None)
+    assert await code_of(resolving, Conflict) == "coin-unknown"

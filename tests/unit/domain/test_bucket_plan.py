@@ -16,6 +16,7 @@ from positiond.daemon.domain.bucket_plan import (
     plan_bucket,
     plan_hash,
 )
+from positiond.daemon.domain.errors import Conflict
 from positiond.daemon.domain.model import Category, Component, ComponentId
 from positiond.daemon.domain.orders import RestingOrder
 from positiond.daemon.domain.share import Blocker
@@ -126,9 +127,11 @@ def test_no_plan_is_above_the_legs_own_share(
         assert plan.quantity <= max(held, Decimal(0))
 
 
-def test_a_leg_that_is_recorded_no_more_has_nothing_to_close() -> None:
+def test_a_leg_that_its_place_knows_nothing_of_is_not_thereby_closed() -> None:
     leg, other = component("1"), component("1", of="other")
-    assert alone(leg, around(other, "1")).quantity == 0
+    with pytest.raises(Conflict) as refused:
+        alone(leg, around(other, "0"))
+    assert refused.value.code == "leg-unclaimed"
 
 
 def test_a_large_leg_is_planned_in_pieces() -> None:
@@ -325,9 +328,13 @@ def test_a_sale_below_the_minimum_value_is_dust() -> None:
     assert alone(leg, wallet(leg, "0.01", price="1000")).quantity == Decimal("0.01")
 
 
-def test_a_spot_leg_whose_coin_is_not_known_waits_for_it() -> None:
-    leg = spot("1", coin=None)
-    assert codes(alone(leg, wallet(leg, "1"))) == [Blocker.COIN_UNKNOWN]
+def test_nothing_is_sold_of_a_coin_that_a_leg_may_or_may_not_claim() -> None:
+    leg = spot("1")
+    there = wallet(leg, "0")
+    doubtful = replace(there, claims=replace(there.claims, doubtful=("BTCUSDX",)))
+    plan = alone(leg, doubtful)
+    assert codes(plan) == [Blocker.COIN_UNKNOWN]
+    assert "the coin of BTCUSDX is not known yet" in plan.detail
 
 
 # --- the plan's name ------------------------------------------------------------------------
