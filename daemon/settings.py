@@ -28,7 +28,7 @@ SETTINGS: Final = (
     Setting(
         "POSITIOND_DATA_DIR",
         "see below",
-        "absolute path of the directory for the embedded database, the sealing key and locks",
+        "absolute path of the directory for `postgres/`, `seal.key`, `limits/` and locks",
     ),
     Setting("POSITIOND_HTTP_HOST", "127.0.0.1", "address the dashboard and the API listen on"),
     Setting("POSITIOND_HTTP_PORT", "8080", "their port"),
