@@ -163,3 +163,18 @@ async def test_an_end_whose_fills_come_later_is_settled_by_the_stream_alone() ->
     async with asyncio.timeout(20):
         order = await alone.settler.settle(order)
     assert (order.state, order.status, order.filled) == (OrderState.TERMINAL, "filled", 1)
+
+
+@in_fake_time
+async def test_the_average_price_is_that_of_the_booked_executions_in_memory_as_in_the_row() -> None:
+    otherwise = Reaction(fills="0.5", altered=lambda r: replace(r, average_price=Decimal(999)))
+    alone = Alone(otherwise)
+    order = await alone.settler.settle(await alone.send())
+    assert (order.state, order.average_price) == (OrderState.TERMINAL, Decimal(110))
+    assert order.average_price == alone.stored().average_price
+    venue = alone.stage.venue
+    dearer = fill("0.5", exec_id="exec-late", price="150")
+    venue.inboxes.deliver(FillSeen(venue.account_id, dearer))
+    order = await alone.settler.settle(order)
+    assert (order.filled, order.average_price) == (1, Decimal(130))
+    assert order.average_price == alone.stored().average_price
