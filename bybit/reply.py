@@ -35,7 +35,6 @@ class Reply:
     code: int | None
     message: str
     result: Raw
-    extra: Raw
     limits: LimitHeaders
 
     @property
@@ -91,7 +90,6 @@ def read_reply(response: aiohttp.ClientResponse, content: bytes) -> tuple[Reply,
         code=integer_or_none(envelope, "retCode"),
         message=message if isinstance(message, str) else "",
         result=mapping_or_empty(envelope.get("result")),
-        extra=mapping_or_empty(envelope.get("retExtInfo")),
         limits=LimitHeaders(
             integer_or_none(headers, vocab.HEADER_LIMIT),
             integer_or_none(headers, vocab.HEADER_LIMIT_STATUS),

@@ -76,10 +76,6 @@ OPEN_ORDER_STATUSES: Final = frozenset(
         OrderStatus.UNTRIGGERED,
     }
 )
-# `Triggered` is a passing state: the order lives on under the same id.
-CLOSED_ORDER_STATUSES: Final = (
-    frozenset(OrderStatus) - OPEN_ORDER_STATUSES - {OrderStatus.TRIGGERED}
-)
 
 
 class ExecType(StrEnum):
@@ -251,7 +247,6 @@ class PrivateTopic(StrEnum):
 
 
 TICKERS_PREFIX: Final = "tickers."
-ORDERBOOK_PREFIX: Final = "orderbook."
 BEST_QUOTE_PREFIX: Final = "orderbook.1."
 OPTION_COMMAND_REPLY: Final = "COMMAND_RESP"
 
@@ -271,7 +266,6 @@ DEFAULT_RECV_WINDOW_MS: Final = 5000
 MAX_CLOCK_LEAD_MS: Final = 1000
 WS_AUTH_PREFIX: Final = "GET/realtime"
 
-MAX_ORDER_LINK_ID: Final = 36
 ORDER_LINK_ID_PATTERN: Final = r"[A-Za-z0-9_-]{1,36}"
 
 

@@ -37,11 +37,6 @@ class PositionRow:
     side: vocab.Side | None
     size: Decimal
     entry_price: Decimal | None
-    mark_price: Decimal | None
-    unrealised_pnl: Decimal | None
-    cumulative_realised_pnl: Decimal | None
-    status: str
-    adl_rank: int | None
     updated_at: datetime | None
     seq: int | None
 
@@ -65,11 +60,6 @@ def read_position(row: Raw) -> PositionRow:
         side=side if size else None,
         size=size,
         entry_price=entry or None,
-        mark_price=number_or_none(row, "markPrice"),
-        unrealised_pnl=number_or_none(row, "unrealisedPnl"),
-        cumulative_realised_pnl=number_or_none(row, "cumRealisedPnl"),
-        status=text_or_empty(row, "positionStatus"),
-        adl_rank=integer_or_none(row, "adlRankIndicator"),
         updated_at=moment_or_none(row, "updatedTime"),
         seq=_seq(row),
     )
@@ -112,7 +102,6 @@ class OrderRow:
     position_idx: int | None
     quantity: Decimal
     filled: Decimal
-    left: Decimal | None
     price: Decimal | None
     trigger_price: Decimal | None
     average_price: Decimal | None
@@ -122,14 +111,12 @@ class OrderRow:
     reject_reason: str
     create_type: str
     stop_order_type: str
-    fees: Mapping[str, Decimal]
     created_at: datetime
     updated_at: datetime
 
 
 def read_order(row: Raw) -> OrderRow:
     created = moment(row, "createdTime")
-    fees = mapping_or_empty(row.get("cumFeeDetail"))
     return OrderRow(
         category=text_or_empty(row, "category"),
         symbol=text(row, "symbol"),
@@ -140,7 +127,6 @@ def read_order(row: Raw) -> OrderRow:
         position_idx=integer_or_none(row, "positionIdx"),
         quantity=number(row, "qty"),
         filled=number_if_given(row, "cumExecQty") or Decimal(0),
-        left=number_or_none(row, "leavesQty"),
         price=number_or_none(row, "price"),
         trigger_price=number_or_none(row, "triggerPrice"),
         average_price=number_or_none(row, "avgPrice") or None,
@@ -150,7 +136,6 @@ def read_order(row: Raw) -> OrderRow:
         reject_reason=text_or_empty(row, "rejectReason"),
         create_type=text_or_empty(row, "createType"),
         stop_order_type=text_or_empty(row, "stopOrderType"),
-        fees={coin: fee for coin in fees if (fee := number_or_none(fees, coin)) is not None},
         created_at=created,
         updated_at=moment_or_none(row, "updatedTime") or created,
     )
@@ -172,7 +157,6 @@ class ExecutionRow:
     price: Decimal
     quantity: Decimal
     order_quantity: Decimal | None
-    left: Decimal | None
     closed_size: Decimal | None
     fee: Decimal
     fee_coin: str
@@ -195,41 +179,11 @@ def read_execution(row: Raw) -> ExecutionRow:
         price=number(row, "execPrice"),
         quantity=number(row, "execQty"),
         order_quantity=number_or_none(row, "orderQty"),
-        left=number_or_none(row, "leavesQty"),
         closed_size=number_or_none(row, "closedSize"),
         fee=number_if_given(row, "execFee") or Decimal(0),
         fee_coin=text_or_empty(row, "feeCurrency"),
         executed_at=moment(row, "execTime"),
         seq=_seq(row),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedPnlRow:
-    """Bybit V5: position/closed-pnl. `side` is that of the closing order; P&L is net of fees."""
-
-    symbol: str
-    order_id: str
-    side: vocab.Side
-    exec_type: str
-    closed_size: Decimal
-    average_entry: Decimal | None
-    average_exit: Decimal | None
-    closed_pnl: Decimal | None
-    created_at: datetime | None
-
-
-def read_closed_pnl(row: Raw) -> ClosedPnlRow:
-    return ClosedPnlRow(
-        symbol=text(row, "symbol"),
-        order_id=text_or_empty(row, "orderId"),
-        side=read_side(row),
-        exec_type=text_or_empty(row, "execType"),
-        closed_size=number(row, "closedSize"),
-        average_entry=number_or_none(row, "avgEntryPrice"),
-        average_exit=number_or_none(row, "avgExitPrice"),
-        closed_pnl=number_or_none(row, "closedPnl"),
-        created_at=moment_or_none(row, "createdTime"),
     )
 
 
@@ -262,7 +216,6 @@ class CoinRow:
     wallet_balance: Decimal
     locked: Decimal
     spot_borrow: Decimal
-    equity: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,16 +223,12 @@ class WalletRow:
     """Bybit V5: account/wallet-balance and topic `wallet`; coins of zero are left out."""
 
     account_type: str
-    total_equity: Decimal | None
-    total_wallet_balance: Decimal | None
     coins: tuple[CoinRow, ...]
 
 
 def read_wallet(row: Raw) -> WalletRow:
     return WalletRow(
         account_type=text(row, "accountType"),
-        total_equity=number_or_none(row, "totalEquity"),
-        total_wallet_balance=number_or_none(row, "totalWalletBalance"),
         coins=tuple(_read_coin(coin) for coin in rows(row, "coin")),
     )
 
@@ -290,20 +239,7 @@ def _read_coin(row: Raw) -> CoinRow:
         wallet_balance=number(row, "walletBalance"),
         locked=number_if_given(row, "locked") or Decimal(0),
         spot_borrow=number_if_given(row, "spotBorrow") or Decimal(0),
-        equity=number_or_none(row, "equity"),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class AccountInfo:
-    """Bybit V5: account/info."""
-
-    margin_mode: str
-    unified_status: int | None
-
-
-def read_account_info(row: Raw) -> AccountInfo:
-    return AccountInfo(text(row, "marginMode"), integer_or_none(row, "unifiedMarginStatus"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +266,6 @@ class ApiKeyRow:
     permissions: Mapping[str, tuple[str, ...]]
     ips: tuple[str, ...]
     expired_at: str
-    deadline_day: int | None
-    is_unified: bool
 
 
 def read_api_key(row: Raw) -> ApiKeyRow:
@@ -343,8 +277,6 @@ def read_api_key(row: Raw) -> ApiKeyRow:
         permissions={name: texts(permissions, name) for name in permissions},
         ips=texts(row, "ips"),
         expired_at=text_or_empty(row, "expiredAt"),
-        deadline_day=integer_or_none(row, "deadlineDay"),
-        is_unified=integer_or_none(row, "uta") == 1,
     )
 
 
@@ -353,36 +285,7 @@ class OrderAck:
     """Bybit V5: the reply of order/create and order/cancel; matching comes later."""
 
     order_id: str
-    link_id: str
 
 
 def read_order_ack(row: Raw) -> OrderAck:
-    return OrderAck(text(row, "orderId"), text_or_empty(row, "orderLinkId"))
-
-
-@dataclass(frozen=True, slots=True)
-class BatchItem:
-    """One order of a batch's reply: `code` 0 was taken, and only then it has an id."""
-
-    symbol: str
-    order_id: str
-    link_id: str
-    code: int
-    message: str
-
-
-def read_batch(result: Raw, extra: Raw) -> tuple[BatchItem, ...]:
-    """The reply of order/create-batch: the codes stand apart from the orders, in their order."""
-    orders, codes = rows(result, "list"), rows(extra, "list")
-    if len(orders) != len(codes):
-        raise WireError("a batch reply with more orders than codes, or fewer")
-    return tuple(
-        BatchItem(
-            symbol=text_or_empty(order, "symbol"),
-            order_id=text_or_empty(order, "orderId"),
-            link_id=text_or_empty(order, "orderLinkId"),
-            code=integer(code, "code"),
-            message=text_or_empty(code, "msg"),
-        )
-        for order, code in zip(orders, codes, strict=True)
-    )
+    return OrderAck(text(row, "orderId"))

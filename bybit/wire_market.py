@@ -10,7 +10,6 @@ from .fields import (
     Raw,
     WireError,
     integer,
-    integer_or_none,
     mapping_or_empty,
     moment,
     moment_or_none,
@@ -36,8 +35,6 @@ class InstrumentRow:
 
     symbol: str
     status: str
-    contract_type: str
-    options_type: str
     base_coin: str
     quote_coin: str
     settle_coin: str
@@ -47,8 +44,6 @@ class InstrumentRow:
     max_quantity: Decimal | None
     max_market_quantity: Decimal | None
     min_value: Decimal | None
-    funding_interval_minutes: int | None
-    launch_time: datetime | None
     delivery_time: datetime | None
 
 
@@ -62,8 +57,6 @@ def read_instrument(row: Raw) -> InstrumentRow:
     return InstrumentRow(
         symbol=text(row, "symbol"),
         status=text(row, "status"),
-        contract_type=text_or_empty(row, "contractType"),
-        options_type=text_or_empty(row, "optionsType"),
         base_coin=text_or_empty(row, "baseCoin"),
         quote_coin=text_or_empty(row, "quoteCoin"),
         settle_coin=text_or_empty(row, "settleCoin"),
@@ -73,8 +66,6 @@ def read_instrument(row: Raw) -> InstrumentRow:
         max_quantity=number_or_none(lots, "maxOrderQty"),
         max_market_quantity=market_maximum,
         min_value=value if value is not None else number_or_none(lots, "minOrderAmt"),
-        funding_interval_minutes=integer_or_none(row, "fundingInterval"),
-        launch_time=moment_or_none(row, "launchTime"),
         delivery_time=moment_or_none(row, "deliveryTime"),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from . import vocab
@@ -17,7 +16,6 @@ from .fields import (
     mapping_or_empty,
     moment,
     moment_or_none,
-    number,
     rows,
     text,
     text_or_empty,
@@ -172,47 +170,3 @@ def read_private_frame(push: Push) -> PrivateFrame:
         raise WireError(f"a push of unknown topic {push.topic[:40]!r}")
     created = moment_or_none(push.message, "creationTime")
     return PrivateFrame(kind, rows(push.message, "data"), created)
-
-
-@dataclass(frozen=True, slots=True)
-class FastExecutionRow:
-    """Topic `execution.fast`: lacks the type and the maker's link id, so never used for truth."""
-
-    symbol: str
-    exec_id: str
-    order_id: str
-    side: str
-    price: Decimal
-    quantity: Decimal
-    executed_at: datetime
-
-
-def read_fast_execution(row: Raw) -> FastExecutionRow:
-    return FastExecutionRow(
-        text(row, "symbol"),
-        text(row, "execId"),
-        text(row, "orderId"),
-        text(row, "side"),
-        number(row, "execPrice"),
-        number(row, "execQty"),
-        moment(row, "execTime"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SystemStatus:
-    """Topic `system.status`: maintenance announced or running."""
-
-    title: str
-    state: str
-    begins_at: datetime | None
-    ends_at: datetime | None
-
-
-def read_system_status(row: Raw) -> SystemStatus:
-    return SystemStatus(
-        text_or_empty(row, "title"),
-        text(row, "state"),
-        moment_or_none(row, "begin"),
-        moment_or_none(row, "end"),
-    )

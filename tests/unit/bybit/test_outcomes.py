@@ -11,7 +11,7 @@ NO_LIMITS = LimitHeaders(None, None, None)
 
 
 def reply(status: int, code: int | None, message: str = "") -> Reply:
-    return Reply(status, code, message, {}, {}, NO_LIMITS)
+    return Reply(status, code, message, {}, NO_LIMITS)
 
 
 @pytest.mark.parametrize(

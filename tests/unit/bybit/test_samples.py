@@ -12,10 +12,11 @@ import pytest
 from positiond.bybit import translate
 from positiond.bybit import wire_account as account
 from positiond.bybit import wire_market as market
-from positiond.bybit import wire_request as request
 from positiond.bybit import wire_stream as stream
 from positiond.bybit.fields import Raw, mapping, mapping_or_empty, rows
 from positiond.daemon.domain.model import Category, Environment
+
+from . import sample_readers as samples
 
 _ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = Path(os.environ.get("POSITIOND_BYBIT_SAMPLES", _ROOT.parent / "shared/bybit-samples"))
@@ -49,21 +50,21 @@ def of_push(read: Reader) -> Reader:
 
 def system_status(message: Raw) -> object:
     assert isinstance(stream.read_frame(message), stream.Push)
-    return [stream.read_system_status(row) for row in rows(message, "data")]
+    return [samples.read_system_status(row) for row in rows(message, "data")]
 
 
 # The longest matching beginning of a file's name decides.
 READERS: dict[str, Reader] = {
-    "rest/account-info": lambda m: account.read_account_info(result(m)),
+    "rest/account-info": lambda m: samples.read_account_info(result(m)),
     "rest/apikey-info": lambda m: account.read_api_key(result(m)),
-    "rest/batch-place-1": request.read_batch_request,
-    "rest/batch-place-2": lambda m: account.read_batch(
+    "rest/batch-place-1": samples.read_batch_request,
+    "rest/batch-place-2": lambda m: samples.read_batch(
         result(m), mapping_or_empty(m["retExtInfo"])
     ),
-    "rest/cancel-order-1": request.read_cancel_request,
+    "rest/cancel-order-1": samples.read_cancel_request,
     "rest/cancel-order-2": lambda m: account.read_order_ack(result(m)),
-    "rest/close-pnl": listed(account.read_closed_pnl),
-    "rest/create-order": request.read_order_request,
+    "rest/close-pnl": listed(samples.read_closed_pnl),
+    "rest/create-order": samples.read_order_request,
     "rest/create-order-9": lambda m: account.read_order_ack(result(m)),
     "rest/execution": listed(account.read_execution),
     "rest/instrument": listed(market.read_instrument),
@@ -73,31 +74,31 @@ READERS: dict[str, Reader] = {
     "rest/tickers": listed(market.read_ticker),
     "rest/time": lambda m: market.read_server_time(result(m)),
     "rest/wallet-balance": listed(account.read_wallet),
-    "ws/execution-1": request.read_command,
+    "ws/execution-1": samples.read_command,
     "ws/execution-2": of_push(account.read_execution),
-    "ws/fast-execution-1": request.read_command,
-    "ws/fast-execution-2": of_push(stream.read_fast_execution),
-    "ws/guideline-1": request.read_command,
+    "ws/fast-execution-1": samples.read_command,
+    "ws/fast-execution-2": of_push(samples.read_fast_execution),
+    "ws/guideline-1": samples.read_command,
     "ws/guideline-2": stream.read_frame,
-    "ws/guideline-3": request.read_trade_request,
+    "ws/guideline-3": samples.read_trade_request,
     "ws/guideline-4": stream.read_frame,
-    "ws/guideline-5": request.read_trade_request,
+    "ws/guideline-5": samples.read_trade_request,
     "ws/guideline-6": stream.read_frame,
     "ws/guideline-7": stream.read_frame,
-    "ws/order-1": request.read_command,
+    "ws/order-1": samples.read_command,
     "ws/order-2": of_push(account.read_order),
-    "ws/position-1": request.read_command,
+    "ws/position-1": samples.read_command,
     "ws/position-2": of_push(account.read_position),
-    "ws/system-status-1": request.read_command,
+    "ws/system-status-1": samples.read_command,
     "ws/system-status-2": system_status,
     "ws/ticker": stream.read_ticker_frame,
-    "ws/wallet-1": request.read_command,
+    "ws/wallet-1": samples.read_command,
     "ws/wallet-2": of_push(account.read_wallet),
     "ws/wss-authentication": stream.read_frame,
-    "ws/wss-authentication-1.": request.read_command,
-    "ws/wss-authentication-7": request.read_command,
-    "ws/wss-authentication-8": request.read_command,
-    "ws/wss-authentication-9": request.read_command,
+    "ws/wss-authentication-1.": samples.read_command,
+    "ws/wss-authentication-7": samples.read_command,
+    "ws/wss-authentication-8": samples.read_command,
+    "ws/wss-authentication-9": samples.read_command,
 }
 
 
@@ -170,7 +171,7 @@ def test_the_samples_say_what_they_say() -> None:
     assert ack == stream.TopicsReply(True, "", "", ())
     batch = stream.read_frame(load("ws/guideline-6.json"))
     assert isinstance(batch, stream.TradeReply)
-    items = account.read_batch(
+    items = samples.read_batch(
         batch.data, mapping(load("ws/guideline-6.json")["retExtInfo"], "retExtInfo")
     )
     assert [item.code for item in items] == [10001, 10001, 10001]
