@@ -250,7 +250,6 @@ CLOSE_PLAN = Operation(
         "unknown-field",
         "unknown-position",
         "already-closed",
-        "coin-unknown",
         "leg-unclaimed",
         "no-row",
         "rows-lag",
