@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,10 @@ from .domain.plan import is_as_new_as
 # Bybit's rows lag behind its executions by seconds at most; after that a row that still looks
 # older (a delivered contract's keeps its last sequence) must not be doubted for ever.
 _GOOD_FOR: Final = timedelta(seconds=60)
+# Most rows follow within a moment, a wallet is as new as a fill 2 s later: so often one that lags
+# is read again, after so many seconds each time, before whoever asks is told.
+LOOKS: Final = 10
+BETWEEN_LOOKS: Final = 0.3
 _MANY: Final = 1_000
 
 
@@ -34,21 +38,12 @@ class NewestFills:
         if len(self._fills) > _MANY:
             self._forget_old()
 
-    def lag(self, place: SymbolKey, rows: Sequence[Holding]) -> timedelta | None:
-        """For how long a fill has been known that no row of the place shows; None if none is.
-
-        An execution does not say which side of a hedge it belongs to (V5: the execution stream has
-        no positionIdx), so one row as new as the fill is enough.
-        """
-        unseen = [
-            self._now() - at
-            for fill, at in self._of(place)
-            if not any(is_as_new_as([row], row.position_idx, fill) for row in rows)
-        ]
-        return max((lag for lag in unseen if lag < _GOOD_FOR), default=None)
-
     def recent(self, place: SymbolKey) -> tuple[Fill, ...]:
-        """Those of the place that its rows may still lag behind."""
+        """Those of the place that its rows may still lag behind.
+
+        Whoever waits for rows to show them asks once: where somebody trades without a pause there
+        is always a newer one, and he would wait for ever.
+        """
         since = self._now() - _GOOD_FOR
         return tuple(fill for fill, at in self._of(place) if at > since)
 
@@ -66,6 +61,15 @@ class NewestFills:
     def _forget_old(self) -> None:
         since = self._now() - _GOOD_FOR
         self._fills = {s: known for s, known in self._fills.items() if known[1] > since}
+
+
+def are_shown(fills: Iterable[Fill], rows: Sequence[Holding]) -> bool:
+    """Whether some row is as new as each fill.
+
+    An execution does not say which side of a hedge it belongs to (V5: the execution stream has no
+    positionIdx), so one row as new as the fill is enough.
+    """
+    return all(any(is_as_new_as([r], r.position_idx, fill) for r in rows) for fill in fills)
 
 
 def _order(fill: Fill) -> tuple[datetime, int]:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import structlog
 
@@ -56,6 +56,11 @@ _STUCK: Final = timedelta(minutes=4)
 # Executions of these types never change a size (Bybit V5: enum execType). Any other that we do not
 # count as a fill is one we do not know: what it did is asked for.
 _HARMLESS: Final = frozenset({"Funding", "SessionSettlePnL"})
+
+# What is read one after the other: an account's wallet, and its contracts. A wallet that is traded
+# without a pause takes seconds to read, and nothing else of the account waits for that.
+_Lane = tuple[AccountId, bool]
+_Whom = TypeVar("_Whom", AccountId, _Lane)
 
 PriceWrites = Callable[[], list[PnlWrite]]
 
@@ -104,7 +109,7 @@ class PositionReconciler:
         self._quiet = QuietWindow()
         self._wake = asyncio.Event()
         self._unread: set[AccountId] = set()
-        self._due: dict[AccountId, set[SymbolKey]] = {}
+        self._due: dict[_Lane, set[SymbolKey]] = {}
         self._working: dict[tuple[str, Hashable], datetime] = {}
         self._second = SecondLooks(portfolio)
         self._unpriced: set[PositionId] = set()
@@ -246,17 +251,17 @@ class PositionReconciler:
                 self._doubts.cast_due()
                 self._unread |= self._second.accounts_due(now)
                 for symbol in self._quiet.take_due(now) | self._second.symbols_due(now):
-                    self._due.setdefault(symbol.account_id, set()).add(symbol)
+                    self._due.setdefault(_lane(symbol), set()).add(symbol)
                 for account_id in self._startable(self._unread, "all"):
                     group.create_task(self._catch_up(account_id, gate))
-                for account_id in self._startable(self._due, "symbols"):
-                    group.create_task(self._recheck(account_id, gate))
+                for lane in self._startable(self._due, "symbols"):
+                    group.create_task(self._recheck(lane, gate))
         raise AssertionError("the loop above has no end")
 
-    def _startable(self, wanted: Iterable[AccountId], what: str) -> list[AccountId]:
-        """Accounts that nobody does this work for yet; they are counted as at work from here on."""
-        free = [a for a in sorted(wanted) if (what, a) not in self._working]
-        self._working.update({(what, account_id): self._timing.now() for account_id in free})
+    def _startable(self, wanted: Iterable[_Whom], what: str) -> list[_Whom]:
+        """Whom nobody does this work for yet; they are counted as at work from here on."""
+        free = [whom for whom in sorted(wanted) if (what, whom) not in self._working]
+        self._working.update({(what, whom): self._timing.now() for whom in free})
         return free
 
     def _is_stuck(self) -> bool:
@@ -335,15 +340,16 @@ class PositionReconciler:
 
     # --- the event path ---------------------------------------------------------------------
 
-    async def _recheck(self, account_id: AccountId, gate: asyncio.Semaphore) -> None:
-        """Compare what is due of the account, and what gets due meanwhile."""
+    async def _recheck(self, lane: _Lane, gate: asyncio.Semaphore) -> None:
+        """Compare what is due of the account there, and what gets due meanwhile."""
+        account_id, _ = lane
         try:
-            while symbols := self._due.pop(account_id, None):
+            while symbols := self._due.pop(lane, None):
                 async with gate:
-                    self._working["symbols", account_id] = self._timing.now()
+                    self._working["symbols", lane] = self._timing.now()
                     await self._compare(account_id, self._free(symbols))
         finally:
-            del self._working["symbols", account_id]
+            del self._working["symbols", lane]
             self._wake.set()
 
     def _free(self, symbols: Iterable[SymbolKey]) -> frozenset[SymbolKey]:
@@ -371,3 +377,7 @@ class PositionReconciler:
             self.recheck(symbol)
         now = self._timing.now()
         self._second.plan(account_id, compared, now, is_stored=outcome.is_stored)
+
+
+def _lane(symbol: SymbolKey) -> _Lane:
+    return symbol.account_id, symbol.category is Category.SPOT

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from .bucket_locks import BucketLocks
 from .domain.buckets import SymbolKey
+from .domain.model import ComponentId
+from .domain.portfolio import Portfolio
 from .domain.verdict import Reading
 from .in_flight import InFlight
 from .size_reader import LAGS
 
-Stamp = tuple[int | None, int]
+Stamp = tuple[int | None, int, frozenset[tuple[ComponentId, Decimal]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Read:
 class Reads:
     """Hands out turns, and tells which readings of a read may be judged by."""
 
-    def __init__(self, locks: BucketLocks, in_flight: InFlight) -> None:
+    def __init__(self, portfolio: Portfolio, locks: BucketLocks, in_flight: InFlight) -> None:
+        self._portfolio = portfolio
         self._locks = locks
         self._in_flight = in_flight
         self._turns = 0
@@ -43,7 +47,8 @@ class Reads:
         """The readings that belong to our records and are the newest, and what to ask anew.
 
         Where a close moved the size, or our record of it, during the read, the two do not belong
-        together; nor where the row is older than a fill. And a sweep's read may end after that of
+        together; nor where something was recorded meanwhile, whose purchase the row may not show;
+        nor where the row is older than a fill. And a sweep's read may end after that of
         a recheck which began later: that one is left out in silence.
         """
         usable, again = {}, set()
@@ -65,4 +70,5 @@ class Reads:
         holder = self._locks.stamp(symbol)
         if holder is None and not self._in_flight.is_at_work(symbol):
             return None
-        return holder, self._in_flight.version(symbol)
+        version = self._in_flight.version(symbol)
+        return holder, version, self._portfolio.open_in(symbol)

@@ -77,7 +77,7 @@ class Settlement:
         self._turned = turned
         self._fee_tolerance = fee_tolerance
         self._at_work: dict[AccountId, asyncio.Lock] = {}
-        self.reads = Reads(locks, in_flight)
+        self.reads = Reads(portfolio, locks, in_flight)
 
     async def settle(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -11,11 +13,11 @@ import structlog
 from .catalogue import Catalogue
 from .domain.buckets import SymbolKey, place_of
 from .domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable, PositiondError
-from .domain.model import ZERO, AccountId, Category, Holding, InstrumentKey
+from .domain.model import ZERO, AccountId, Category, Fill, Holding, InstrumentKey
 from .domain.portfolio import Portfolio
 from .domain.ports import AccountExchange
 from .domain.verdict import Reading, contradiction
-from .newest_fills import NewestFills
+from .newest_fills import BETWEEN_LOOKS, LOOKS, NewestFills, are_shown
 from .timing import Timing
 from .together import together
 
@@ -30,6 +32,7 @@ _LAG_PATIENCE: Final = timedelta(seconds=10)
 _AT_ONCE: Final = 4
 _ENOUGH_SILENCE: Final = 2
 _HEDGE: Final = frozenset({1, 2})
+_ALL_KNOWN: Final[Mapping[SymbolKey, Iterable[Fill]]] = MappingProxyType({})
 # What Bybit says of a symbol that it does not list (any more): V5 error 10001.
 _PARAMETER_ERROR: Final = 10001
 
@@ -53,6 +56,8 @@ class SizeReader:
         self._catalogue = catalogue
         self._fills = fills
         self._timing = timing
+        # Since when each symbol's row has been older than a fill, whenever it was read.
+        self._late_since: dict[SymbolKey, datetime] = {}
 
     async def account(
         self, account_id: AccountId, symbols: frozenset[SymbolKey], loop: str
@@ -74,6 +79,7 @@ class SizeReader:
         now = self._timing.now()
         told = [s for s in symbols if s in listed and self._is_whole(s, listed[s])]
         readings = {symbol: Reading(tuple(listed[symbol]), now) for symbol in told}
+        self._note_late(readings)
         return readings | await self.symbols(account_id, symbols - readings.keys(), loop)
 
     async def symbols(
@@ -84,22 +90,58 @@ class SizeReader:
         *,
         urgent: bool = False,
     ) -> dict[SymbolKey, Reading]:
-        """One query for each, a few at a time."""
+        """One query for each, a few at a time; several where a row is older than a fill."""
         exchange = self._exchanges.get(account_id)
         if exchange is None:
             return self.failed(symbols, self._trouble(account_id))
         asked = frozenset(symbols)
         unknown = asked & self._unknown(account_id)
-        readings = self.failed(unknown, "the instrument is not known yet")
-        wanted, silent = sorted(asked - unknown), 0
+        readings = await self._ask(exchange, asked - unknown, loop, urgent)
+        self._note_late(readings)
+        # Those that are known by now, and not those that come meanwhile.
+        late = {s: self._fills.recent(s) for s, r in readings.items() if r.failure == LAGS}
+        for _ in range(LOOKS - 1):
+            if not late:
+                break
+            await self._timing.sleep(BETWEEN_LOOKS)
+            readings |= await self._ask(exchange, late, loop, urgent, late)
+            late = {s: fills for s, fills in late.items() if readings[s].failure == LAGS}
+        for symbol in self._note_late(readings):
+            readings[symbol] = replace(readings[symbol], failure=_LAGS_FOR_LONG)
+        return readings | self.failed(unknown, "the instrument is not known yet")
+
+    async def _ask(
+        self,
+        exchange: AccountExchange,
+        symbols: Iterable[SymbolKey],
+        loop: str,
+        urgent: bool,
+        to_show: Mapping[SymbolKey, Iterable[Fill]] = _ALL_KNOWN,
+    ) -> dict[SymbolKey, Reading]:
+        """One query for each; `to_show` are fills that rows may not be older than."""
+        readings: dict[SymbolKey, Reading] = {}
+        wanted, silent = sorted(symbols), 0
         while wanted:
             batch, wanted = wanted[:_AT_ONCE], wanted[_AT_ONCE:]
-            answers = await together(self._symbol(exchange, s, loop, urgent) for s in batch)
+            answers = await together(
+                self._symbol(exchange, s, loop, urgent, to_show.get(s)) for s in batch
+            )
             readings |= {s: reading for s, (reading, _) in zip(batch, answers, strict=True)}
             silent = silent + len(batch) if all(is_silent for _, is_silent in answers) else 0
             if silent >= _ENOUGH_SILENCE:
                 return readings | self.failed(wanted, answers[-1][0].failure or "no answer")
         return readings
+
+    def _note_late(self, readings: Mapping[SymbolKey, Reading]) -> list[SymbolKey]:
+        """Remember since when rows have been late; gives those that have been for too long."""
+        now = self._timing.now()
+        for symbol, reading in readings.items():
+            if reading.failure != LAGS:
+                self._late_since.pop(symbol, None)
+            else:
+                self._late_since.setdefault(symbol, now)
+        late = self._late_since
+        return [s for s in readings if s in late and now - late[s] >= _LAG_PATIENCE]
 
     def failed(self, symbols: Iterable[SymbolKey], why: str) -> dict[SymbolKey, Reading]:
         return {symbol: Reading((), self._timing.now(), why) for symbol in symbols}
@@ -136,8 +178,8 @@ class SizeReader:
         It leaves out what is flat, so of a symbol in hedge mode it may tell one side alone.
         """
         sides = {row.position_idx for row in rows} & _HEDGE
-        is_lagging = self._fills.lag(symbol, rows) is not None or self._falls_back(symbol, rows)
-        return (not sides or sides == _HEDGE) and not contradiction(rows) and not is_lagging
+        is_new = are_shown(self._fills.recent(symbol), rows) and not self._falls_back(symbol, rows)
+        return (not sides or sides == _HEDGE) and not contradiction(rows) and is_new
 
     def _falls_back(self, symbol: SymbolKey, rows: list[Holding]) -> bool:
         """Whether a row is older than the last one read of its bucket (V5: `seq` per symbol)."""
@@ -148,9 +190,17 @@ class SizeReader:
     # --- symbols ----------------------------------------------------------------------------
 
     async def _symbol(
-        self, exchange: AccountExchange, symbol: SymbolKey, loop: str, urgent: bool
+        self,
+        exchange: AccountExchange,
+        symbol: SymbolKey,
+        loop: str,
+        urgent: bool,
+        to_show: Iterable[Fill] | None,
     ) -> tuple[Reading, bool]:
-        """What the query says, and whether there was no answer at all."""
+        """What the query says, and whether there was no answer at all.
+
+        `to_show` are fills that the rows may not be older than; None: all that are known by then.
+        """
         try:
             rows = await exchange.holdings_in(symbol.category, symbol.symbol, urgent=urgent)
         except PositiondError as error:
@@ -164,9 +214,9 @@ class SizeReader:
         if is_over:
             rows = rows or [self._flat(symbol)]
         why = contradiction(rows) if rows else "Bybit gave no row for the symbol"
-        lag = self._fills.lag(symbol, rows)
-        if lag is not None and not is_over:
-            why = why or (LAGS if lag < _LAG_PATIENCE else _LAGS_FOR_LONG)
+        fills = self._fills.recent(symbol) if to_show is None else to_show
+        if not is_over and not are_shown(fills, rows):
+            why = why or LAGS
         return Reading(tuple(rows), self._timing.now(), why), False
 
     def _is_gone(self, symbol: SymbolKey, error: PositiondError) -> bool:

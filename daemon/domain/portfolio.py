@@ -13,6 +13,7 @@ from .model import (
     AccountId,
     BucketKey,
     Category,
+    ComponentId,
     Holding,
     InstrumentKey,
     KeyInfo,
@@ -155,6 +156,15 @@ class Portfolio:
         """The positions with an open leg in one of the symbols."""
         return frozenset[PositionId]().union(
             *(self._by_symbol.get(symbol, ()) for symbol in symbols)
+        )
+
+    def open_in(self, symbol: SymbolKey) -> frozenset[tuple[ComponentId, Decimal]]:
+        """What is recorded as open in the symbol, leg by leg."""
+        return frozenset(
+            (leg.id, leg.open)
+            for holder in self._by_symbol.get(symbol, ())
+            for leg in self.positions[holder].components
+            if leg.open > 0 and symbol_of(self.positions[holder], leg) == symbol
         )
 
     def has_leg(self, bucket: BucketKey, rows: Iterable[Holding]) -> bool:

@@ -241,15 +241,15 @@ def _buckets(
     for key, asked in sorted(wanted.items()):
         rows = readings[SymbolKey(key.account_id, key.category, key.symbol)].holdings
         mine = {leg.id for leg in asked}
-        others = [leg for leg in claims[key] if leg.id not in mine]
+        beside = [leg for leg in claims[key] if leg.id not in mine]
         yield _Bucket(
             key,
             tuple(asked),
-            sum((leg.signed_open for leg in others), ZERO),
+            sum((leg.signed_open for leg in beside), ZERO),
             ZERO if key.category is Category.SPOT else unassigned.get(key, ZERO),
             signed_size(rows, key.position_idx),
             permitted_fee(asked, tolerance),
-            permitted_fee(others, tolerance),
+            permitted_fee(beside, tolerance),
         )
 
 

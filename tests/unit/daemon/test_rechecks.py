@@ -92,13 +92,13 @@ async def test_events_of_symbols_and_accounts_without_positions_are_ignored() ->
 
 
 @in_fake_time
-async def test_a_burst_is_one_question_at_most_ten_seconds_after_it_began() -> None:
+async def test_a_burst_is_one_question_at_most_eight_seconds_after_it_began() -> None:
     stage = Compares()
     one = await stage.record(position(component("1")))
     await stage.sweep()
     async with serving(stage):
         stage.hold(BTC, "0.4")
-        for _ in range(11):
+        for _ in range(9):
             stage.reconciler.on_account(FillSeen(ACCOUNT, fill()))
             await asyncio.sleep(0.99)
         assert (stage.shelf.queries, stage.is_altered(one)) == ([BTC], True)
