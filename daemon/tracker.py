@@ -46,6 +46,7 @@ from .domain.services import Publisher
 from .domain.verdict import symbol_of
 from .places import with_coin
 from .position_reconciler import PositionReconciler
+from .rules_reader import RulesReader
 from .timing import Timing
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +55,6 @@ _log = structlog.get_logger(__name__)
 _POLL: Final = 1.5
 _FLUSH: Final = 0.1
 _FEED_EVERY: Final = 10
-_NOBODY_ANSWERS: Final = frozenset({"exchange-unreachable", "exchange-busy", "no-hosts"})
 
 
 class Records(Protocol):
@@ -103,7 +103,11 @@ class Tracker:
         self._touched: set[PositionId] = set()
         # What the last look read, and the components that were shown after it.
         self._read: dict[PositionId, tuple[Position, tuple[Component, ...]]] = {}
+        self._rules = RulesReader(book, board, catalogue, timing)
+        self._looked = asyncio.Event()
+        # The rows are in memory; and the rules of their instruments, as far as Bybit answers.
         self.loaded = asyncio.Event()
+        self.learned = asyncio.Event()
 
     # --- sinks of the streams: plain calls, nothing here waits -------------------------------
 
@@ -137,9 +141,13 @@ class Tracker:
     # --- recorded rows ----------------------------------------------------------------------
 
     async def run_watch(self, connections: Connections, reconciler: PositionReconciler) -> NoReturn:
-        """Load what is recorded, again whenever it changes, and open the streams it needs."""
+        """Load what is recorded, again whenever it changes, and open the streams it needs.
+
+        What is recorded is all that closes wait for; compares wait for `learned` as well.
+        """
         backoff = Backoff(first=0.2, most=5.0)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_rules(reconciler), name="rules")
             while True:
                 self._timing.beat("watch")
                 try:
@@ -157,11 +165,12 @@ class Tracker:
                 for position in () if is_first else new:
                     for component in position.components:
                         reconciler.recheck(symbol_of(position, component))
-                await self._learn()
-                for symbol in await self.learn_coins():
-                    if not is_first:
-                        reconciler.recheck(symbol)
+                if is_first and (unplaced := self._portfolio.coins_unknown()):
+                    # A spot leg is closed, and its deviations are recalled, in its coin.
+                    await self._rules.read(unplaced, "watch")
+                    await self.learn_coins()
                 self.loaded.set()
+                self._looked.set()
                 await self._changes.wait(_POLL)
         raise AssertionError("the loop above has no end")
 
@@ -258,26 +267,18 @@ class Tracker:
         """Note the rules of instruments that somebody asked for already."""
         self._book.learn(instruments)
 
-    async def _learn(self) -> None:
-        """Ask for the rules of instruments that are new; a failure is tried again next time.
-
-        Where nobody answers the others are not asked either; what is wrong with one symbol alone
-        is no reason to leave out the others.
-        """
-        silent: set[Environment] = set()
-        for key in self._catalogue.missing(self._book.keys()):
-            if key.environment in silent:
-                continue
-            self._timing.beat("watch")
-            try:
-                instrument = await self._catalogue.instrument(key)
-            except PositiondError as error:
-                self._board.market_trouble(key.environment, error.detail)
-                if error.code in _NOBODY_ANSWERS:
-                    silent.add(key.environment)
-                continue
-            if instrument is not None:
-                self._book.learn((instrument,))
+    async def _run_rules(self, reconciler: PositionReconciler) -> NoReturn:
+        """Learn what is new, beside the looks at the rows: hundreds of symbols take their time."""
+        while True:
+            self._timing.beat("rules")
+            if self.loaded.is_set():
+                await self._rules.read(self._book.keys(), "rules")
+                for symbol in await self.learn_coins():
+                    if self.learned.is_set():
+                        reconciler.recheck(symbol)
+                self.learned.set()
+            await self._timing.wait_for(self._looked, _POLL)
+            self._looked.clear()
 
     async def learn_coins(self) -> frozenset[SymbolKey]:
         """Put spot legs into their coins, now that their instruments are known; gives the coins.
@@ -305,6 +306,8 @@ class Tracker:
         components = tuple(with_coin(component, coins) for component in position.components)
         moved = [c for c in components if c not in position.components]
         if moved:
+            # A look at the rows may be under way, which read them without the coin.
+            self._touched.add(position.id)
             self._put(replace(position, components=components))
         return [symbol_of(position, component) for component in moved]
 

@@ -59,6 +59,7 @@ _log = structlog.get_logger(__name__)
 _LIMITS: Final = MappingProxyType(
     {
         "watch": 60.0,
+        "rules": 300.0,
         "publish": 15.0,
         "sweeps": 300.0,
         "rechecks": 300.0,
@@ -244,6 +245,7 @@ class Daemon:
             on_account,
         )
         self.tracker.loaded.clear()
+        self.tracker.learned.clear()
         self.board.forget_markets()
         with self._beating(), self._streaming(connections):
             async with asyncio.TaskGroup() as group:
@@ -258,6 +260,8 @@ class Daemon:
                 start("closes", closer.run)
                 # No compare sees what a dead process sent before its close stands for it.
                 await closer.resumed.wait()
+                # By the rules an account is read in a few lists, without them symbol by symbol.
+                await self.tracker.learned.wait()
                 start("rechecks", self.reconciler.run_rechecks)
                 start("sweeps", lambda: self.reconciler.run_sweeps(connections.are_settled))
                 start("funding", funding.run)

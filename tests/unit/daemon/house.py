@@ -24,7 +24,7 @@ from .compares import Archive, Causes
 from .fake_time import now, timing
 from .streams import OpenDoor, Shop
 
-LOOPS = ("watch", "publish", "sweeps", "rechecks")
+LOOPS = ("watch", "rules", "publish", "sweeps", "rechecks")
 
 
 class House:

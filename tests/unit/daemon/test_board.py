@@ -314,7 +314,7 @@ async def test_a_house_in_order_is_ready() -> None:
         ("market", "prices of paper linear: no pong"),
         ("ban", "Bybit has banned our address for 600 s more; nothing is read or sent"),
         ("sweep", "the first full compare is not done"),
-        ("loops", "loops that do not beat: publish, rechecks, sweeps, watch"),
+        ("loops", "loops that do not beat: publish, rechecks, rules, sweeps, watch"),
         ("account", "Bybit refuses the API key"),
     ],
 )

@@ -19,11 +19,13 @@ from positiond.daemon.domain.model import (
     Category,
     Credentials,
     Environment,
+    Instrument,
     NewComponent,
     NewPosition,
     Side,
     Verdict,
 )
+from positiond.daemon.domain.orders import CloseRequest
 from positiond.daemon.domain.portfolio import Portfolio
 from positiond.daemon.domain.ports import AccountExchange, MarketFeed
 from positiond.http.hub import Hub
@@ -56,6 +58,24 @@ class OneAccount(OpenDoor):
 
     def market_feed(self, environment: Environment, category: Category) -> MarketFeed:
         return Ticker()
+
+
+class SlowRules(OneAccount):
+    """It takes its time to tell what it lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shelf = KeyShelf()
+        self.shelf.sizes[BTC] = Decimal(1)
+
+    def account(self, account: Account, credentials: Credentials) -> AccountExchange:
+        return self.shelf
+
+    async def instruments(
+        self, environment: Environment, category: Category, symbol: str | None = None
+    ) -> list[Instrument]:
+        await asyncio.sleep(20)
+        return await super().instruments(environment, category, symbol)
 
 
 class Lock:
@@ -93,7 +113,9 @@ LATE = NewPosition(
 )
 
 
-def wired(monkeypatch: pytest.MonkeyPatch, lock: Lock, archive: Archive) -> wiring.Daemon:
+def wired(
+    monkeypatch: pytest.MonkeyPatch, lock: Lock, archive: Archive, door: OpenDoor | None = None
+) -> wiring.Daemon:
     monkeypatch.setattr(wiring, "migrate", nothing_to_migrate)
     monkeypatch.setattr(leadership, "connect", lock.connect)
     shop = Shop(archive)
@@ -101,7 +123,7 @@ def wired(monkeypatch: pytest.MonkeyPatch, lock: Lock, archive: Archive) -> wiri
     return wiring.Daemon(
         LoopConfig(sweep_minutes=5, close_expiry=timedelta(minutes=15)),
         cast(Any, store),
-        OneAccount(),
+        door or OneAccount(),
         Hub(),
         "postgresql://nowhere",
     )
@@ -130,6 +152,34 @@ async def test_nothing_is_compared_or_recorded_before_the_closes_of_a_dead_proce
     assert daemon.board.live_view(one.id).verdict is Verdict.UNVERIFIED
     await asyncio.sleep(30)
     assert daemon.board.live_view(one.id).verdict is Verdict.IN_SYNC
+    task.cancel()
+    await asyncio.wait({task})
+
+
+@in_fake_time
+async def test_closes_go_on_before_the_rules_of_all_symbols_are_known_and_compares_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive, door = Archive(Portfolio()), SlowRules()
+    one = position(component("1"))
+    archive.positions[one.id] = one
+    open_requests, resumed = archive.open_requests, asyncio.Event()
+
+    async def asked() -> list[CloseRequest]:
+        resumed.set()
+        return await open_requests()
+
+    monkeypatch.setattr(archive, "open_requests", asked)
+    daemon = wired(monkeypatch, Lock(), archive, door)
+    task = asyncio.create_task(daemon.lead())
+    await asyncio.sleep(1)
+    assert resumed.is_set()
+    await asyncio.sleep(18)
+    assert daemon.board.live_view(one.id).verdict is Verdict.UNVERIFIED
+    assert (door.shelf.lists, door.shelf.queries) == ([], [])
+    await asyncio.sleep(5)
+    assert daemon.board.live_view(one.id).verdict is Verdict.IN_SYNC
+    assert (len(door.shelf.lists), door.shelf.queries) == (1, [])
     task.cancel()
     await asyncio.wait({task})
 

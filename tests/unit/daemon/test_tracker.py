@@ -263,7 +263,7 @@ async def test_every_tick_moves_the_pnl_of_who_holds_the_symbol() -> None:
     one = house.write(component("2", entry="100"))
     async with house.watching() as group:
         group.create_task(house.tracker.run_watch(house.connections, house.reconciler))
-        await house.tracker.loaded.wait()
+        await house.tracker.learned.wait()
     house.tracker.flush(page)
     for mark, pnl in (("110", 20), ("99", -2)):
         house.tracker.on_market(tick(BTC, mark))
@@ -282,7 +282,7 @@ async def test_a_price_stream_that_is_down_makes_its_prices_stale() -> None:
     one = house.write(component("1"))
     async with house.watching() as group:
         group.create_task(house.tracker.run_watch(house.connections, house.reconciler))
-        await house.tracker.loaded.wait()
+        await house.tracker.learned.wait()
     house.tracker.on_market(MarketFeedUp(PAPER, LINEAR))
     house.tracker.on_market(tick(BTC, "110"))
     assert house.board.feed_state(ALICE).public == "live"
