@@ -162,7 +162,10 @@ class BybitAccount:
         if meaning is Meaning.CLOCK:
             await self._resync()
             return NotExecuted(reply.number, reply.why, self._rest.clock.now())
-        if meaning in (Meaning.REFUSED, Meaning.CREDENTIALS, Meaning.REREAD):
+        if meaning is Meaning.CREDENTIALS:
+            of_key = reply.number in outcomes.NOT_RECOGNISED
+            return Refused(reply.number, reply.why, of_key=of_key)
+        if meaning in (Meaning.REFUSED, Meaning.REREAD):
             return Refused(reply.number, reply.why)
         if meaning is Meaning.DONE and reply.code == outcomes.REDUCE_ONLY_CODE:
             return Refused(reply.number, reply.why)

@@ -83,6 +83,10 @@ BY_STATUS: Final[Mapping[int, Meaning]] = MappingProxyType(
     }
 )
 
+# Of those that refuse credentials: the key itself is not recognised (unknown, from another address,
+# expired). A right that it lacks is a setting, and passes with nobody's patience.
+NOT_RECOGNISED: Final = frozenset({401, 10003, 10004, 10007, 10010, 33004})
+
 # What a cancel is told of an order that ended, or that Bybit does not know.
 NO_OPEN_ORDER: Final = frozenset(
     {110001, 110008, 110010, 170139, 170142, 170143, 170190, 170213, 175007}

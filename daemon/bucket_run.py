@@ -25,7 +25,7 @@ from .domain.errors import (
 )
 from .domain.model import ZERO, Category
 from .domain.orders import CloseOrder, OrderPart, OrderState
-from .domain.plan import idle_attempts, may_try_again
+from .domain.plan import idle_attempts, may_try_again, refused_for_key
 from .together import together
 
 _PAUSED: Final = "trading is paused by the operator"
@@ -135,6 +135,8 @@ class BucketRun:
             return False
         if not may_try_again(self.orders) or not await self._may_go_on():
             return False
+        if not await self._may_wait_for_key():
+            return False
         if idle := idle_attempts(self.orders):
             await self._job.waits.pause(Backoff(first=0.2 * 2**idle, most=5.0))
         around = await self._read()
@@ -149,6 +151,18 @@ class BucketRun:
         if wanted:
             await self._job.write_ahead(wanted, RequestEvent.REMAINDER_PLANNED)
         return bool(wanted)
+
+    async def _may_wait_for_key(self) -> bool:
+        """Whether the key may be refused for a moment only; pauses where it just was."""
+        refused = refused_for_key(self.orders)
+        if not refused:
+            return True
+        self.stopped = refused[0].detail or ""
+        if self._job.is_revoked(refused):
+            return False
+        self.note(f"{self.symbol}: Bybit refuses the API key: {self.stopped}")
+        await self._job.waits.pause(Backoff(first=2.0 ** len(refused), most=10.0))
+        return True
 
     async def _may_go_on(self) -> bool:
         if self._job.expired():

@@ -96,9 +96,15 @@ class CloseJob:
         self._banned_until = banned_until
         self.requests = [replace(r, expires_at=expires_at) for r in self.requests]
 
-    def is_revoked(self) -> bool:
-        """Bybit refused the key just now; whether it has done so for longer than a mishap lasts."""
+    def is_revoked(self, refused: Sequence[CloseOrder] = ()) -> bool:
+        """Bybit refused the key just now; whether it has done so for longer than a mishap lasts.
+
+        With the attempts that were `refused` for it in a row: a key that may still read answers
+        for no order.
+        """
         now = self.c.timing.now()
+        if refused:
+            return now - min(order.created_at for order in refused) >= _REVOKED_AFTER
         self._refused_since = self._refused_since or now
         return now - self._refused_since >= _REVOKED_AFTER
 

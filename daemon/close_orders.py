@@ -23,6 +23,7 @@ from .domain.errors import PositiondError
 from .domain.model import ZERO, BucketKey, Fill, OrderReport
 from .domain.orders import (
     FOREIGN,
+    KEY_REFUSED,
     NOT_REDUCING,
     NOT_REDUCING_CODE,
     REFUSED,
@@ -135,9 +136,10 @@ class OrderSettler:
         match outcome:
             case Acked(order_id):
                 return replace(_moved(order, OrderEvent.ACKED), order_id=order_id)
-            case Refused(ret_code, detail):
+            case Refused(ret_code, detail, of_key):
                 order = _moved(order, OrderEvent.REFUSED)
                 status = NOT_REDUCING if ret_code == NOT_REDUCING_CODE else REFUSED
+                status = KEY_REFUSED if of_key else status
                 return replace(order, status=status, detail=f"Bybit {ret_code}: {detail}")
             case NotExecuted(ret_code, detail):
                 order = _moved(order, OrderEvent.NOT_EXECUTED)

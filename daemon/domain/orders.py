@@ -64,6 +64,8 @@ REFUSED: Final = "refused"
 # whether the bucket is flat, flipped, or to be tried once more.
 NOT_REDUCING: Final = "not-reducing"
 NOT_REDUCING_CODE: Final = 110017
+# Refused for the key it was signed with, before Bybit looked at the order itself.
+KEY_REFUSED: Final = "key-refused"
 FOREIGN: Final = "foreign"
 
 
@@ -145,10 +147,15 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Positive evidence that the order was not taken."""
+    """Positive evidence that the order was not taken; `of_key` if that says nothing of the order.
+
+    A key may be refused for a moment (its address changes, Bybit's own mishap): the same order may
+    be taken with the next attempt.
+    """
 
     ret_code: int
     detail: str
+    of_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

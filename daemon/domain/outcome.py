@@ -13,6 +13,7 @@ from .bucket_plan import BucketPlan
 from .model import ZERO, Component, ComponentId
 from .orders import (
     FOREIGN,
+    KEY_REFUSED,
     NOT_REDUCING,
     REFUSED,
     CloseOrder,
@@ -90,8 +91,7 @@ def leg_result(work: LegWork, plan: BucketPlan) -> tuple[LegResult, Decimal]:
     if not (plan.blockers or plan.quantity or plan.nettings):
         missing = result(LegOutcome.SHORTFALL, f"{left:f} was no longer there")
         return _nothing_more(work, plan, missing)
-    refused = (REFUSED, NOT_REDUCING)
-    refusal = next((o.detail for o in reversed(work.orders) if o.status in refused), None)
+    refusal = _refusal(work.orders)
     if refusal is not None and not closed:
         return result(LegOutcome.REJECTED, refusal), ZERO
     blocked = plan.detail if plan.blockers else None
@@ -127,6 +127,14 @@ def worst(failed: Iterable[LegResult]) -> str:
     outcomes = {result.outcome for result in failed}
     order = (LegOutcome.UNKNOWN, LegOutcome.REJECTED, LegOutcome.RESIDUAL)
     return next(outcome for outcome in order if outcome in outcomes).value
+
+
+def _refusal(orders: Sequence[CloseOrder]) -> str | None:
+    """What Bybit last refused one of them with; the key's only if that was the last word."""
+    if orders and orders[-1].status == KEY_REFUSED:
+        return orders[-1].detail
+    refused = (REFUSED, NOT_REDUCING)
+    return next((o.detail for o in reversed(orders) if o.status in refused), None)
 
 
 def _last_detail(orders: Sequence[CloseOrder]) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 from .model import Category, Fill, Holding, OrderReport
-from .orders import FOREIGN, REFUSED, CloseOrder, OrderState
+from .orders import FOREIGN, KEY_REFUSED, REFUSED, CloseOrder, OrderState
 
 # Attempts in a row that fill nothing before a leg is left for the trader to see.
 IDLE_ATTEMPTS: Final = 5
@@ -20,7 +21,8 @@ _CLOCK_SLACK: Final = timedelta(seconds=2)
 def may_try_again(orders: Sequence[CloseOrder]) -> bool:
     """Whether a bucket with these attempts (oldest first) may have another one.
 
-    Not after a refusal that would only repeat itself, and not after too many idle attempts.
+    Not after a refusal that would only repeat itself, and not after too many idle attempts. For how
+    long the key may be refused is not decided here.
     """
     if not orders:
         return True
@@ -33,13 +35,14 @@ def may_try_again(orders: Sequence[CloseOrder]) -> bool:
 
 
 def idle_attempts(orders: Sequence[CloseOrder]) -> int:
-    """How many of the newest attempts in a row filled nothing."""
-    count = 0
-    for order in reversed(orders):
-        if order.filled:
-            break
-        count += 1
-    return count
+    """How many of the newest attempts in a row filled nothing, by no fault of the key's."""
+    idle = takewhile(lambda order: not order.filled, reversed(orders))
+    return sum(order.status != KEY_REFUSED for order in idle)
+
+
+def refused_for_key(orders: Sequence[CloseOrder]) -> list[CloseOrder]:
+    """The newest attempts in a row that the key was refused for, newest first."""
+    return list(takewhile(lambda order: order.status == KEY_REFUSED, reversed(orders)))
 
 
 def is_ours(report: OrderReport, order: CloseOrder) -> bool:

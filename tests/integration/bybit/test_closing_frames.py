@@ -90,6 +90,20 @@ class TestSelling:
         assert await sell(envelope(code=code, message=message)) == Refused(code, message)
 
     @pytest.mark.parametrize(
+        ("code", "of_key"),
+        [(10003, True), (10004, True), (10010, True), (33004, True), (10005, False)],
+    )
+    async def test_a_sale_refused_for_its_key_says_whether_that_may_pass(
+        self, code: int, *, of_key: bool
+    ) -> None:
+        assert await sell(envelope(code=code, message="no")) == Refused(code, "no", of_key=of_key)
+
+    async def test_a_sale_that_is_unauthorized_without_a_code_is_refused_for_its_key(self) -> None:
+        outcome = await sell(plain(401))
+        assert isinstance(outcome, Refused)
+        assert outcome.of_key
+
+    @pytest.mark.parametrize(
         "answer",
         [
             envelope(code=170141, message="Duplicate clientOrderId"),

@@ -75,6 +75,8 @@ RULES = {
         "test_reduce_only_refused_because_it_is_flipped_is_a_stop",
         "test_every_order_of_a_close_carries_the_cap_on_its_slippage",
         "test_attempts_that_fill_are_bounded_too",
+        "test_an_order_that_the_key_was_refused_for_once_is_followed_by_another",
+        "test_a_key_that_is_refused_for_every_order_ends_the_leg_after_half_a_minute",
     ),
     "10 pre-flight": (
         "test_one_leg_that_cannot_trade_keeps_the_other_from_being_sent",

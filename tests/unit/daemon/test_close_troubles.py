@@ -31,6 +31,7 @@ FLAT, REJECTED, RESIDUAL = LegOutcome.FLAT, LegOutcome.REJECTED, LegOutcome.RESI
 CONTRACTS_ONLY = KeyInfo(
     "1", False, {"ContractTrade": ("Order",), "Options": (), "Spot": ()}, (), None
 )
+KEYLESS = Reaction(refused=(10003, "API key is invalid"), of_key=True)
 REVOKED = CredentialsRefused("credentials", "the API key is invalid", ret_code=10003)
 
 
@@ -98,7 +99,7 @@ async def test_a_key_revoked_half_way_ends_with_what_was_filled_and_why_no_more(
     def revoke() -> None:
         stage.venue.refuses_reads = REVOKED
 
-    refused = Reaction(refused=(10003, "API key is invalid"), before=revoke)
+    refused = replace(KEYLESS, before=revoke)
     stage.venue.script.extend([Reaction(), refused])
     one = stage.record(component("1"), component("2", SHORT, ETH))
     ended = await stage.close(one)
@@ -155,6 +156,53 @@ async def test_a_remainder_is_sent_once_a_key_that_was_refused_for_a_moment_work
     ended = await stage.close(stage.record(component("1")))
     assert (ended.state, outcomes(ended), len(stage.venue.sent)) == (DONE, [FLAT], 2)
     assert any("the API key is invalid" in note for note in stage.notes())
+
+
+@in_fake_time
+async def test_an_order_that_the_key_was_refused_for_once_is_followed_by_another() -> None:
+    stage = Stage(Reaction(), KEYLESS)
+    one = stage.record(component("1"), component("2", SHORT, ETH))
+    ended = await stage.close(one)
+    assert (ended.state, outcomes(ended)) == (DONE, [FLAT, FLAT])
+    # Another attempt under an id of its own, and no more than the leg.
+    assert len(stage.venue.sent) == len(set(stage.venue.link_ids())) == 3
+    assert (stage.venue.size(BTC), stage.venue.size(ETH)) == (0, 0)
+    assert any("refuses the API key: Bybit 10003: API key" in note for note in stage.notes())
+
+
+@in_fake_time
+async def test_a_key_that_is_refused_for_every_order_ends_the_leg_after_half_a_minute() -> None:
+    stage = Stage(*[KEYLESS] * 100)
+    ended = await stage.close(stage.record(component("1")))
+    assert (ended.state, ended.code, outcomes(ended)) == (FAILED, "rejected", [REJECTED])
+    assert ended.legs[0].detail == "Bybit 10003: API key is invalid"
+    waited = now() - ended.created_at
+    assert timedelta(seconds=30) <= waited < timedelta(seconds=45)
+    # More than any number of idle attempts would allow, and no burst.
+    assert 3 <= len(stage.venue.sent) < 30
+
+
+@in_fake_time
+async def test_a_key_refused_for_every_order_of_a_remainder_leaves_it_with_the_reason() -> None:
+    stage = Stage(Reaction(fills="0.4"), *[KEYLESS] * 100)
+    ended = await stage.close(stage.record(component("1")))
+    assert (ended.state, ended.code, outcomes(ended)) == (FAILED, "residual", [RESIDUAL])
+    assert ended.legs[0].detail == "0.6 is still open: Bybit 10003: API key is invalid"
+
+
+@in_fake_time
+async def test_the_half_minute_of_a_refused_key_is_one_over_a_restart() -> None:
+    stage = Stage(*[KEYLESS] * 100)
+    request = stage.ledger.open_close(stage.record(component("1")))
+    killed = asyncio.create_task(stage.drive(request))
+    await asyncio.sleep(25)
+    killed.cancel()
+    await asyncio.wait({killed})
+    stage.restart()
+    await stage.drive(stage.ledger.requests[request.id])
+    ended = stage.ledger.requests[request.id]
+    assert (ended.code, outcomes(ended)) == ("rejected", [REJECTED])
+    assert now() < ended.created_at + timedelta(seconds=45)
 
 
 @in_fake_time

@@ -61,6 +61,8 @@ class Reaction:
     hangs: bool = False
     """It arrives, and the sender hears nothing."""
     refused: tuple[int, str] | None = None
+    of_key: bool = False
+    """It is refused for the key, whatever the order is."""
     busy: float | None = None
     """Not executed; come back in so many seconds."""
     before: Callable[[], None] | None = None
@@ -265,7 +267,7 @@ class Venue:
         if now() >= signed.dies_at:
             return NotExecuted(10002, "the signature has expired", now())
         if reaction.refused is not None:
-            return Refused(*reaction.refused)
+            return Refused(*reaction.refused, of_key=reaction.of_key)
         held = self.size(place_of_order(order), order.position_idx)
         if order.category is Category.SPOT:
             if order.quantity > held - self.locked.get(place_of_order(order), ZERO):
