@@ -198,6 +198,19 @@ class TestSending:
             assert await account.server_now() > datetime.now(UTC) + timedelta(seconds=50)
             assert await account.send(account.sign(reducing())) == Acked("o-1")
 
+    @pytest.mark.parametrize(
+        ("code", "message"),
+        [
+            (110118, "no market price available for this order"),
+            (10001, "[0b2c]sell: [955174000,955350000] invalid"),
+        ],
+    )
+    async def test_a_thin_book_is_worth_another_try_soon(self, code: int, message: str) -> None:
+        outcome = await send(envelope(code=code, message=message))
+        assert isinstance(outcome, NotExecuted)
+        assert (outcome.ret_code, outcome.detail) == (code, message)
+        assert timedelta(0) < outcome.retry_at - datetime.now(UTC) < timedelta(seconds=2)
+
     @pytest.mark.parametrize("trouble", ["ban", "full"])
     async def test_a_refused_timestamp_is_an_outcome_though_no_clock_can_be_read(
         self, trouble: str, monkeypatch: pytest.MonkeyPatch

@@ -223,6 +223,21 @@ class TestOrders:
         assert seen.status.is_terminal
         assert seen.filled == Decimal("0.002")
 
+    def test_a_cancel_that_came_too_late_for_a_filled_order_leaves_it_filled(self) -> None:
+        seen = report(cancelType="CancelByUser", rejectReason="EC_OrigClOrdIDDoesNotExist")
+        assert (seen.status, seen.filled) == (OrderStatus.FILLED, Decimal("0.003"))
+        assert seen.reason == "EC_OrigClOrdIDDoesNotExist, CancelByUser"
+
+    def test_an_order_cut_by_self_match_prevention_ended_with_its_fills_and_says_why(self) -> None:
+        seen = report(
+            orderStatus="Cancelled",
+            cumExecQty="0.001",
+            cancelType="CancelBySmp",
+            rejectReason="EC_BySelfMatch",
+        )
+        assert (seen.status, seen.filled) == (OrderStatus.CANCELLED, Decimal("0.001"))
+        assert seen.reason == "EC_BySelfMatch, CancelBySmp"
+
     def test_a_rejected_order_may_have_filled(self) -> None:
         seen = report(orderStatus="Rejected", cumExecQty="0.001", cancelType="CancelByReduceOnly")
         assert (seen.status, seen.filled) == (OrderStatus.REJECTED, Decimal("0.001"))

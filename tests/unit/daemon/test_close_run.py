@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from positiond.daemon.domain.model import Position, PositionId, PositionStatus
+from positiond.daemon.domain.model import OrderReport, Position, PositionId, PositionStatus
 from positiond.daemon.domain.orders import LegOutcome, RequestState
 from positiond.daemon.domain.plan import IDLE_ATTEMPTS
 
@@ -121,6 +122,21 @@ async def test_attempts_that_fill_nothing_are_bounded_and_leave_a_residual() -> 
     assert (ended.state, ended.code, outcomes(ended)) == (FAILED, "residual", [RESIDUAL])
     assert len(stage.venue.sent) == IDLE_ATTEMPTS
     assert (stage.status(one), stage.venue.size(BTC)) == (PositionStatus.ACTIVE, 1)
+
+
+@in_fake_time
+async def test_what_self_match_prevention_cuts_is_sent_again_and_named_if_it_never_passes() -> None:
+    def cut(found: OrderReport) -> OrderReport:
+        return replace(found, reason="EC_BySelfMatch, CancelBySmp")
+
+    stage = Stage(
+        Reaction(fills="0.4", altered=cut), *[Reaction(fills="0", altered=cut)] * IDLE_ATTEMPTS
+    )
+    ended = await stage.close(stage.record(component("1")))
+    assert (ended.state, outcomes(ended)) == (FAILED, [RESIDUAL])
+    assert stage.venue.quantities(BTC)[:2] == [1, Decimal("0.6")]
+    assert ended.legs[0].filled == Decimal("0.4")
+    assert ended.legs[0].detail == "0.6 is still open: EC_BySelfMatch, CancelBySmp"
 
 
 @in_fake_time

@@ -178,3 +178,23 @@ async def test_the_average_price_is_that_of_the_booked_executions_in_memory_as_i
     order = await alone.settler.settle(order)
     assert (order.filled, order.average_price) == (1, Decimal(130))
     assert order.average_price == alone.stored().average_price
+
+
+@in_fake_time
+async def test_a_second_end_of_a_filled_order_is_no_news() -> None:
+    alone = Alone()
+    venue = alone.stage.venue
+    order = await alone.send()
+    await asyncio.sleep(0.1)
+    # A cancel that raced the fill ends the order once more. (Bybit V5: order stream)
+    _, found = venue.orders[order.link_id]
+    again = OrderSeen(
+        venue.account_id, replace(found, reason="EC_OrigClOrdIDDoesNotExist, CancelByUser")
+    )
+    venue.inboxes.deliver(again)
+    order = await alone.settler.settle(order)
+    assert (order.status, order.filled, order.detail) == ("filled", 1, None)
+    writes = len(alone.stage.gate.passed)
+    venue.inboxes.deliver(again)
+    assert await alone.settler.settle(order) == order
+    assert len(alone.stage.gate.passed) == writes
