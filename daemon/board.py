@@ -42,8 +42,6 @@ SweepClock = Callable[[], datetime | None]
 _CLOSED_AT_MOST: Final = 200
 # So many accounts that are only connecting are named one by one.
 _NAMED_AT_MOST: Final = 5
-# Two sweeps without a compare, and some: what was true then is no verdict any more.
-_VERDICT_AGES: Final = timedelta(minutes=11)
 _NOT_LOADED: Final = "recorded just now, not loaded yet"
 _NO_SYNC: Final = PositionSync(Verdict.UNVERIFIED, None, None, {})
 _LOOKING: Final = "looking for the cause"
@@ -59,12 +57,15 @@ class Board:
         positions: Positions,
         closes: Closes,
         timing: Timing,
+        sweep_minutes: int,
     ) -> None:
         self._book = book
         self._portfolio = portfolio
         self._positions = positions
         self._closes = closes
         self._timing = timing
+        # Two sweeps without a compare, and some: what was true then is no verdict any more.
+        self._verdict_ages = timedelta(minutes=2 * sweep_minutes + 1)
         self._markets: dict[tuple[Environment, Category], str | None] = {}
         self._troubles: dict[Environment, str] = {}
         self.store_trouble: str | None = "the database has not been reached yet"
@@ -137,7 +138,7 @@ class Board:
 
     def _aged(self, sync: PositionSync) -> PositionSync:
         at = sync.verified_at
-        if at is None or self._timing.now() - at <= _VERDICT_AGES:
+        if at is None or self._timing.now() - at <= self._verdict_ages:
             return sync
         return PositionSync(
             Verdict.UNVERIFIED, f"not compared since {at:%H:%M:%S} UTC", at, sync.legs

@@ -98,7 +98,14 @@ class Daemon:
         )
         self._book = Book()
         self._closer: TradeCloser | None = None
-        self.board = Board(self._book, self._portfolio, store.positions, store.closes, self._timing)
+        self.board = Board(
+            self._book,
+            self._portfolio,
+            store.positions,
+            store.closes,
+            self._timing,
+            loops.sweep_minutes,
+        )
         self.tracker = Tracker(
             self._book, self._portfolio, self.board, self._catalogue, self._timing, store
         )

@@ -42,7 +42,7 @@ class Daemon:
         timing = Timing(lambda: THEN, time.monotonic, Pulse(time.monotonic))
         # Only closed positions would be read from a store.
         store: Any = None
-        self.board = Board(self.book, portfolio, store, store, timing)
+        self.board = Board(self.book, portfolio, store, store, timing, 5)
         self.held = {held.name: _position(held) for held in positions}
         for one in self.held.values():
             portfolio.put(one)

@@ -30,7 +30,7 @@ LOOPS = ("watch", "rules", "publish", "sweeps", "rechecks")
 class House:
     """One store, one door; nothing runs until a test runs it."""
 
-    def __init__(self, door: OpenDoor | None = None) -> None:
+    def __init__(self, door: OpenDoor | None = None, sweep_minutes: int = 5) -> None:
         self.portfolio = Portfolio()
         self.archive = Archive(self.portfolio)
         self.causes = Causes()
@@ -41,7 +41,9 @@ class House:
         self.timing = timing(*LOOPS)
         self.catalogue = Catalogue(self.door, now)
         self.book = Book()
-        self.board = Board(self.book, self.portfolio, self.archive, self.archive, self.timing)
+        self.board = Board(
+            self.book, self.portfolio, self.archive, self.archive, self.timing, sweep_minutes
+        )
         self.tracker = Tracker(
             self.book, self.portfolio, self.board, self.catalogue, self.timing, self.shop
         )
@@ -55,7 +57,7 @@ class House:
             self.tracker.mark,
             self.tracker.turned,
             self.board.pnl_writes,
-            5,
+            sweep_minutes,
             evidence=self.archive,
             causes=self.causes,
             in_flight=InFlight(self.portfolio, now),

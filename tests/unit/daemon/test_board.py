@@ -278,13 +278,16 @@ async def test_lists_are_by_status_and_account() -> None:
     assert (view.unrealized_pnl, view.pnl_incomplete, view.last_close) == (0, None, last)
 
 
+@pytest.mark.parametrize(("sweep_minutes", "good_for"), [(5, 11), (15, 31), (60, 121)])
 @in_fake_time
-async def test_a_verdict_grows_old_and_becomes_doubt() -> None:
-    house = settled()
+async def test_a_verdict_that_two_sweeps_did_not_renew_becomes_doubt(
+    sweep_minutes: int, good_for: int
+) -> None:
+    house = House(sweep_minutes=sweep_minutes)
     one = position()
     house.tracker.put(one)
     house.portfolio.syncs[one.id] = PositionSync(Verdict.IN_SYNC, None, now(), {})
-    await asyncio.sleep(11 * 60)
+    await asyncio.sleep(good_for * 60)
     assert house.board.live_view(one.id).verdict is Verdict.IN_SYNC
     await asyncio.sleep(1)
     view = house.board.live_view(one.id)
