@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 from .bucket_run import BucketRun
@@ -19,7 +20,7 @@ from .domain.errors import (
     ExchangeRefused,
     ExchangeUnreachable,
 )
-from .domain.model import ZERO
+from .domain.model import ZERO, ComponentId
 from .domain.orders import LegOutcome, LegResult
 from .domain.portfolio import AccountState
 from .domain.share import Blocker
@@ -40,6 +41,7 @@ class Preflight:
         self._job = job
         self._end = end
         self._doubt = ""
+        self._agreed: Mapping[ComponentId, Decimal] | None = None
 
     async def check(self, places: Sequence[BucketRun]) -> list[BucketRun]:
         """The buckets to be driven; ends the job where something is in the way.
@@ -58,16 +60,31 @@ class Preflight:
         except CredentialsRefused as error:
             await self._refuse_all("key-refused", f"Bybit refuses the API key: {error.detail}")
             return []
-        expected = self._job.requests[0].terms.expected_plan
-        if expected is not None and plan_hash(plans) != expected:
+        is_agreed = self._is_agreed(plans)
+        if is_agreed and self._may_clear(plans):
+            self._agreed = _quantities(plans)
+            buckets, plans = await self._cleared(places, plans)
+            is_agreed = self._is_agreed(plans) or any(plan.blockers for plan in plans)
+        if not is_agreed:
             await self._refuse_all("plan-changed", "what would be sent is not what was agreed to")
             return []
-        if self._may_clear(plans):
-            buckets, plans = await self._cleared(places, plans)
         if any(plan.blockers for plan in plans):
             await self._refuse(plans)
             return []
         return await self._go(buckets, plans)
+
+    def _is_agreed(self, plans: Sequence[BucketPlan]) -> bool:
+        """Whether the plan is the one that was agreed to, where one was.
+
+        Once what rests in its way is being cancelled, by its quantities: one that fills instead
+        changes them.
+        """
+        expected = self._job.requests[0].terms.expected_plan
+        if expected is None:
+            return True
+        if self._agreed is not None:
+            return _quantities(plans) == self._agreed
+        return plan_hash(plans) == expected
 
     def _is_read_only(self) -> bool:
         state = self._account
@@ -190,7 +207,7 @@ class Preflight:
             self._job.note("waiting for resting reduce-only orders to be cancelled")
             await self._job.waits.sleep(_BETWEEN_LOOKS)
             buckets, plans = await self._plan(places)
-            if not any(plan.blockers for plan in plans):
+            if not self._may_clear(plans):
                 break
         return buckets, list(plans)
 
@@ -220,3 +237,7 @@ class Preflight:
             for leg in self._job.legs
         }
         await self._end.refused(code, detail, results)
+
+
+def _quantities(plans: Sequence[BucketPlan]) -> dict[ComponentId, Decimal]:
+    return {one.leg.component.id: one.quantity for plan in plans for one in plan.legs}

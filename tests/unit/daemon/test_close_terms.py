@@ -217,6 +217,51 @@ async def test_a_resting_order_that_fills_instead_of_going_is_sized_anew() -> No
     assert stage.venue.quantities(BTC) == [Decimal("0.25")]
 
 
+def fill_instead_of_going(stage: Stage, quantity: str) -> None:
+    """What rests fills a moment before it would be cancelled."""
+
+    def fill() -> None:
+        stage.venue.resting = []
+        stage.venue.trade(BTC, f"-{quantity}")
+
+    stage.at(0.06, fill)
+
+
+@in_fake_time
+async def test_an_agreed_plan_that_a_resting_order_changes_by_filling_sends_nothing() -> None:
+    stage = Stage()
+    stage.venue.resting = [resting("0.4")]
+    one = stage.record(component("1"))
+    fill_instead_of_going(stage, "0.4")
+    terms = CloseTerms(expected_plan=await plan_of(stage, one), cancel_resting=True)
+    ended = await stage.close(one, terms)
+    assert (ended.state, ended.code, stage.venue.sent) == (FAILED, "plan-changed", [])
+    assert stage.venue.size(BTC) == Decimal("0.6")
+
+
+@in_fake_time
+async def test_an_agreed_plan_goes_on_once_what_rested_in_its_way_is_cancelled() -> None:
+    stage = Stage()
+    stage.venue.resting = [resting("0.4")]
+    one = stage.record(component("1"))
+    terms = CloseTerms(expected_plan=await plan_of(stage, one), cancel_resting=True)
+    ended = await stage.close(one, terms)
+    assert (ended.state, stage.venue.quantities(BTC), stage.venue.resting) == (DONE, [1], [])
+
+
+@in_fake_time
+async def test_clearing_stops_as_soon_as_something_else_is_in_the_way() -> None:
+    stage = Stage()
+    stage.venue.cancels_take = 60.0
+    one = stage.record(component("1"))
+    stage.record(component("1", of="other"), name="other")
+    stage.venue.resting = [resting("1.5")]
+    stage.at(1, lambda: stage.venue.trade(BTC, "-0.5"))
+    ended = await stage.close(one, CloseTerms(cancel_resting=True))
+    assert (ended.state, ended.code) == (FAILED, "shortfall-unattributed")
+    assert now() < ended.created_at + timedelta(seconds=2)
+
+
 @in_fake_time
 async def test_a_resting_order_that_will_not_go_ends_the_close_before_any_order() -> None:
     stage = Stage()
