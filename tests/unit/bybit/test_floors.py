@@ -1,4 +1,4 @@
-"""Who may import what: opening orders are the smoke test's alone, and paper is not the client's."""
+"""Who may open, who may begin a close and send an order, and that paper is not the client's."""
 
 from __future__ import annotations
 
@@ -36,6 +36,24 @@ def test_only_the_smoke_test_can_open() -> None:
         or (path.parent.name == "bybit" and "opening" in imported(path))
     }
     assert users <= {"daemon/smoke.py"}
+
+
+def callers(*names: str) -> set[str]:
+    """The files that call what is so named, by its last parts."""
+    return {
+        path.relative_to(_ROOT).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(names)
+    }
+
+
+def test_only_a_request_over_http_begins_a_close() -> None:
+    """No loop, no rule and no number that was derived ever closes a position."""
+    assert callers(".request_close", ".request_set") == {"http/closes.py"}
+    assert callers("closes.accept", "closes.accept_set") == {"daemon/close_desk.py"}
+    senders = callers("exchange.send", "exchange().send")
+    assert senders == {"daemon/close_orders.py", "daemon/smoke_life.py"}
 
 
 @pytest.mark.parametrize("path", sorted((_ROOT / "bybit").glob("*.py")), ids=lambda path: path.name)

@@ -127,6 +127,11 @@ LESSONS = {
         "test_a_lost_acknowledgement_is_found_and_not_sent_again",
         "test_an_id_that_the_venue_keeps_reserved_is_followed_by_a_new_one",
     ),
+    "a check of our own on money blocks the close": (
+        "test_a_contract_is_closed_whatever_the_wallet_holds",
+        "test_a_slow_book_and_a_missing_rate_leave_the_plan_without_an_estimate",
+        "test_a_refused_order_is_not_repeated_and_its_words_are_kept",
+    ),
     "dust blocks the close": (
         "test_below_the_minimum_is_a_report_and_no_blocker",
         "test_dust_ends_the_close_and_becomes_unassigned",
@@ -160,6 +165,10 @@ LESSONS = {
     "a spot market order ends part filled": (
         "test_a_spot_market_order_that_is_part_filled_is_followed_by_its_rest",
     ),
+    "orders that close cannot be traced to their position": (
+        "test_an_order_row_is_stored_before_its_order_is_sent",
+        "test_an_order_of_ours_is_named_by_its_position",
+    ),
     "resting reduce-only orders block the close": (
         "test_resting_orders_are_cancelled_where_the_request_says_so",
         "test_a_resting_order_that_fills_instead_of_going_is_sized_anew",
@@ -181,6 +190,9 @@ LESSONS = {
     "orders are sized from stale fills": (
         "test_an_absent_order_that_no_longer_fits_is_not_sent_again",
         "test_a_throttled_order_that_no_longer_fits_is_given_up_and_planned_anew",
+    ),
+    "a number that was derived wrongly closes a position": (
+        "test_only_a_request_over_http_begins_a_close",
     ),
     "several positions cannot be closed at once": (
         "test_the_requests_of_a_set_are_picked_up_as_one_job",

@@ -89,6 +89,16 @@ async def test_an_order_row_is_stored_before_its_order_is_sent() -> None:
     assert row.dies_at - row.signed_at <= timedelta(seconds=5)
 
 
+@in_fake_time
+async def test_a_contract_is_closed_whatever_the_wallet_holds() -> None:
+    stage = Stage()
+    one = stage.record(component("1"), component("2", SHORT, ETH))
+    stage.venue.trade("USDT", "-1000000")
+    ended = await stage.close(one)
+    assert (ended.state, outcomes(ended)) == (DONE, [FLAT, FLAT])
+    assert set(stage.venue.reads) == {BTC, ETH}, "no check of our own stands in the way"
+
+
 # --- remainders and bounds ------------------------------------------------------------------
 
 
