@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from .bucket_locks import BucketLocks
 from .catalogue import Catalogue
 from .close_inbox import Inboxes
 from .domain.bucket_plan import Around
-from .domain.buckets import SymbolKey, place_of, position_idx_for
+from .domain.buckets import SymbolKey, place_of
 from .domain.close_ports import Closes
 from .domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
 from .domain.fees import FEE_TOLERANCE
@@ -193,7 +193,7 @@ class PlaceReader:
                 await self._timing.sleep(BETWEEN_LOOKS)
             found = await self._holdings(place, key, exchange)
             rows = found[0]
-            if why := contradiction(rows) or _missing(sides, rows):
+            if why := contradiction(rows, sides):
                 raise ExchangeUnreachable("contradictory-rows", f"{key.symbol}: {why}")
             if not rows or self._is_over(place, key) or are_shown(fills, rows):
                 return found
@@ -242,11 +242,3 @@ class PlaceReader:
     def _flat(self, place: SymbolKey) -> Holding:
         now = self._timing.now()
         return Holding(place.category, place.symbol, 0, None, ZERO, None, None, None, now)
-
-
-def _missing(sides: Iterable[Side], rows: Sequence[Holding]) -> str | None:
-    """Why the rows say nothing of one of the sides: in hedge mode each has a row of its own."""
-    told = {row.position_idx for row in rows}
-    if all(position_idx_for(side, rows) in told for side in sides) or not rows:
-        return None
-    return "Bybit gave no row for one side of the hedge"

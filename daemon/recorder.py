@@ -30,7 +30,7 @@ from .domain.people import AccountBook
 from .domain.portfolio import AccountState, Portfolio
 from .domain.ports import AccountExchange, Positions
 from .domain.registration import check_legs, unassigned_after
-from .domain.verdict import Reading, judge, symbol_of
+from .domain.verdict import Reading, contradiction, judge, symbol_of
 from .domain.views import PositionView
 from .position_reconciler import PositionReconciler
 from .size_reader import LAGS
@@ -162,6 +162,8 @@ class Recorder:
         self, place: SymbolKey, leg: NewComponent, holdings: Sequence[Holding]
     ) -> tuple[BucketKey, Decimal] | None:
         """The bucket's unassigned quantity from here on."""
+        if why := contradiction(holdings, (leg.side,)):
+            raise ExchangeUnreachable("holdings-unread", f"{place.symbol}: {why}")
         claims = await self._positions.claims(place.account_id, place.category, place.symbol)
         deviates = self._deviates(place, leg.side, holdings)
         return unassigned_after(place, leg, claims, holdings, deviates=deviates)

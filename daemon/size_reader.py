@@ -213,7 +213,8 @@ class SizeReader:
         is_over = not any(row.size for row in rows) and self._is_delivered(symbol)
         if is_over:
             rows = rows or [self._flat(symbol)]
-        why = contradiction(rows) if rows else "Bybit gave no row for the symbol"
+        sides = self._portfolio.sides_in(symbol)
+        why = contradiction(rows, sides) if rows else "Bybit gave no row for the symbol"
         fills = self._fills.recent(symbol) if to_show is None else to_show
         if not is_over and not are_shown(fills, rows):
             why = why or LAGS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -13,12 +13,14 @@ from .model import (
     AccountId,
     BucketKey,
     Category,
+    Component,
     ComponentId,
     Holding,
     InstrumentKey,
     KeyInfo,
     Position,
     PositionId,
+    Side,
     Verdict,
 )
 from .orders import CloseRequest
@@ -160,22 +162,25 @@ class Portfolio:
 
     def open_in(self, symbol: SymbolKey) -> frozenset[tuple[ComponentId, Decimal]]:
         """What is recorded as open in the symbol, leg by leg."""
-        return frozenset(
-            (leg.id, leg.open)
-            for holder in self._by_symbol.get(symbol, ())
-            for leg in self.positions[holder].components
-            if leg.open > 0 and symbol_of(self.positions[holder], leg) == symbol
-        )
+        return frozenset((leg.id, leg.open) for leg in self._legs_in(symbol))
+
+    def sides_in(self, symbol: SymbolKey) -> frozenset[Side]:
+        """The sides on which something is open in the symbol."""
+        return frozenset(leg.side for leg in self._legs_in(symbol))
 
     def has_leg(self, bucket: BucketKey, rows: Iterable[Holding]) -> bool:
         """Whether something is open in the bucket, by the position mode that the rows tell."""
         place, told = SymbolKey(bucket.account_id, bucket.category, bucket.symbol), tuple(rows)
         return any(
-            position_idx_for(leg.side, told) == bucket.position_idx
-            for holder in self.holders((place,))
-            for leg in self.positions[holder].components
-            if leg.open > 0 and symbol_of(self.positions[holder], leg) == place
+            position_idx_for(leg.side, told) == bucket.position_idx for leg in self._legs_in(place)
         )
+
+    def _legs_in(self, symbol: SymbolKey) -> Iterator[Component]:
+        for holder in self._by_symbol.get(symbol, ()):
+            position = self.positions[holder]
+            for leg in position.components:
+                if leg.open > 0 and symbol_of(position, leg) == symbol:
+                    yield leg
 
     def coins_unknown(self) -> frozenset[InstrumentKey]:
         """The spot instruments of open legs whose coin is not known yet: no wallet backs them."""

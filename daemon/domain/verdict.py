@@ -152,11 +152,12 @@ def kind_of(expected: Decimal, actual: Decimal) -> DeviationKind:
     return DeviationKind.MISSING if abs(actual) < abs(expected) else DeviationKind.SURPLUS
 
 
-def contradiction(rows: Iterable[Holding]) -> str | None:
+def contradiction(rows: Iterable[Holding], sides: Iterable[Side] = ()) -> str | None:
     """Why one symbol's rows cannot all be true at once, or None.
 
     In one-way mode Bybit keeps a position in row 0, in hedge mode a long one in row 1 and a short
-    one in row 2 (Bybit V5: position/list `positionIdx`).
+    one in row 2 (Bybit V5: position/list `positionIdx`). An answer by symbol has both, even when
+    flat: one that leaves out a row of these `sides` says nothing of it, least of all that it is 0.
     """
     told = tuple(rows)
     indices = [row.position_idx for row in told]
@@ -169,7 +170,10 @@ def contradiction(rows: Iterable[Holding]) -> str | None:
         return "Bybit gave two rows for one positionIdx"
     if 0 in held and {1, 2} & {*indices}:
         return "Bybit gave rows of one-way and of hedge mode at once"
-    return next((why for row in told if (why := _absurdity(row))), None)
+    why = next((why for row in told if (why := _absurdity(row))), None)
+    if not why and told and not {position_idx_for(side, told) for side in sides} <= {*indices}:
+        why = "Bybit gave no row for one side of the hedge"
+    return why
 
 
 def _absurdity(row: Holding) -> str | None:
@@ -188,7 +192,7 @@ def doubt_of(component: Component, reading: Reading | None) -> str | None:
         return "the instrument is not known yet"
     if reading is None:
         return "not read yet"
-    return reading.failure or contradiction(reading.holdings)
+    return reading.failure or contradiction(reading.holdings, (component.side,))
 
 
 def symbol_of(position: Position, component: Component) -> SymbolKey:

@@ -63,6 +63,17 @@ def asked(*legs: NewComponent, name: str = "new", external_id: str | None = None
 
 
 @in_fake_time
+async def test_where_its_side_of_a_hedge_is_left_out_nothing_is_recorded() -> None:
+    house, shelf = opened()
+    shelf.sizes[BTC], shelf.sides[BTC] = Decimal(-2), 2
+    with pytest.raises(ExchangeUnreachable, match="no row for one side") as told:
+        await house.recorder.record(ALICE, asked(leg("1")))
+    assert told.value.code == "holdings-unread"
+    assert (house.portfolio.positions, house.locks.busy) == ({}, set())
+    await house.recorder.record(ALICE, asked(leg("1", SHORT)))
+
+
+@in_fake_time
 async def test_a_recorded_position_is_live_at_once_and_compared_soon() -> None:
     house, shelf = opened()
     shelf.sizes |= {BTC: Decimal(1), ETH: Decimal(-2)}

@@ -64,6 +64,33 @@ async def test_one_side_of_a_hedge_in_a_list_says_nothing_of_the_other() -> None
 
 
 @in_fake_time
+async def test_an_answer_without_one_side_of_the_hedge_is_doubt_and_asked_for_anew() -> None:
+    stage = Compares()
+    long = await stage.record(position(component("1", of="long"), name="long"), held=False)
+    short = await stage.record(
+        position(component("2", SHORT, of="short"), name="short"), held=False
+    )
+    told = [holding("1", idx=1, read_at=now())]
+
+    async def holdings(category: Category, *, settle_coin: str) -> list[Holding]:
+        return []
+
+    async def holdings_in(category: Category, symbol: str, *, urgent: bool = True) -> list[Holding]:
+        return list(told)
+
+    stage.shelf.holdings = holdings  # type: ignore[method-assign]  # everything by symbol
+    stage.shelf.holdings_in = holdings_in  # type: ignore[method-assign]  # one side alone
+    async with serving(stage):
+        await stage.sweep()
+        for one in (long, short):
+            assert (stage.verdict(one), stage.is_altered(one)) == (Verdict.UNVERIFIED, False)
+            assert "no row for one side" in (stage.reason(one) or "")
+        told.append(holding("-2", idx=2, read_at=now()))
+        await asyncio.sleep(5)
+        assert [stage.verdict(one) for one in (long, short)] == [Verdict.IN_SYNC, Verdict.IN_SYNC]
+
+
+@in_fake_time
 async def test_a_list_that_falls_behind_what_was_read_is_not_believed() -> None:
     stage = Compares()
     one = await stage.record(position(component("1")), held=False)

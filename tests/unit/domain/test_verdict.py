@@ -26,6 +26,7 @@ from positiond.daemon.domain.verdict import (
 from ...builders import (
     BTC,
     ETH,
+    LONG,
     NOON,
     SHORT,
     after,
@@ -325,6 +326,34 @@ def test_rows_that_contradict_each_other_are_doubt(rows: tuple[Holding, ...]) ->
     ],
 )
 def test_rows_as_bybit_gives_them_contradict_nothing(rows: tuple[Holding, ...]) -> None:
+    assert contradiction(rows) is None
+
+
+def test_a_row_that_an_answer_leaves_out_holds_nothing_for_sure() -> None:
+    long = position(component("1", of="long"), name="long")
+    short = position(component("2", SHORT, of="short"), name="short")
+    readings = {symbol_key(): Reading((holding("1", idx=1),), NOON)}
+    judgement = judge([long, short], {}, readings, frozenset())
+    assert judgement.positions[long.id].verdict is Verdict.IN_SYNC
+    sync = judgement.positions[short.id]
+    assert (sync.verdict, sync.legs) == (Verdict.UNVERIFIED, {})
+    assert sync.reason == "BTCUSDT: Bybit gave no row for one side of the hedge"
+    assert judgement.deviations == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_whole"),
+    [
+        ((holding("0"),), True),
+        ((holding("0", idx=1), holding("0", idx=2)), True),
+        ((holding("1", idx=1),), True),
+        ((holding("0", idx=1),), True),
+        ((holding("0", idx=2),), False),
+        ((holding("-1", idx=2),), False),
+    ],
+)
+def test_a_side_that_is_asked_for_has_a_row(rows: tuple[Holding, ...], is_whole: bool) -> None:
+    assert (contradiction(rows, [LONG]) is None) is is_whole
     assert contradiction(rows) is None
 
 
