@@ -219,10 +219,8 @@ class PositionReconciler:
         rows = await self._evidence.open_deviations()
         self._portfolio.deviations.clear()
         for row in rows:
-            bucket = row.bucket
-            place = SymbolKey(bucket.account_id, bucket.category, bucket.symbol)
-            if self._portfolio.holders((place,)):
-                self._portfolio.deviations[bucket] = row
+            if self._portfolio.holders((SymbolKey.of(row.bucket),)):
+                self._portfolio.deviations[row.bucket] = row
 
     def _is_news(self, symbol: SymbolKey, holding: Holding) -> bool:
         """A push without a change of size is none (Bybit V5: one comes with every order)."""

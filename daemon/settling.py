@@ -94,7 +94,7 @@ class Settlement:
             usable, again = self.reads.split(fresh, begun)
             judgement = self._judge(account_id, usable, focus, self._locks.busy | again)
             causes: Mapping[BucketKey, Cause] = {}
-            if deviations := [d for d in judgement.deviations if _place(d.bucket) in usable]:
+            if deviations := [d for d in judgement.deviations if SymbolKey.of(d.bucket) in usable]:
                 causes = await self._causes.explain(account_id, deviations)
                 usable, late = self.reads.split(usable, begun)
                 again |= late
@@ -152,7 +152,7 @@ class Settlement:
         self._portfolio.readings.update(
             {s: reading for s, reading in usable.items() if self._portfolio.holders((s,))}
         )
-        in_order = [b for b in judgement.in_order if _place(b) in usable]
+        in_order = [b for b in judgement.in_order if SymbolKey.of(b) in usable]
         self._causes.note_in_order(in_order, at)
         try:
             await self._store(judgement, usable, in_order, causes)
@@ -173,7 +173,7 @@ class Settlement:
         deviating = [
             DeviationRecord(d.bucket, d.kind, d.expected, d.actual, causes.get(d.bucket))
             for d in judgement.deviations
-            if _place(d.bucket) in usable
+            if SymbolKey.of(d.bucket) in usable
         ]
         verdicts = [
             VerdictWrite(position_id, _deviates(sync), at)
@@ -187,7 +187,7 @@ class Settlement:
         for bucket in ended:
             self._portfolio.deviations.pop(bucket, None)
         for row in rows:
-            if self._portfolio.holders((_place(row.bucket),)):
+            if self._portfolio.holders((SymbolKey.of(row.bucket),)):
                 self._portfolio.deviations[row.bucket] = row
 
     def _ownerless(self, usable: Mapping[SymbolKey, Reading]) -> list[BucketKey]:
@@ -199,7 +199,7 @@ class Settlement:
         return [
             bucket
             for bucket in self._portfolio.deviations
-            if (reading := usable.get(_place(bucket))) is not None
+            if (reading := usable.get(SymbolKey.of(bucket))) is not None
             and reading.failure is None
             and reading.holdings
             and not self._portfolio.has_leg(bucket, reading.holdings)
@@ -219,10 +219,6 @@ class Settlement:
         self._changed(frozenset(judgement.positions))
         if turned:
             self._turned(frozenset(turned))
-
-
-def _place(bucket: BucketKey) -> SymbolKey:
-    return SymbolKey(bucket.account_id, bucket.category, bucket.symbol)
 
 
 def _deviates(sync: PositionSync) -> bool:

@@ -224,11 +224,7 @@ class Tracker:
         """Who holds a bucket where it changed: judged by the old quantity until compared again."""
         old, self._portfolio.unassigned = self._portfolio.unassigned, unassigned
         changed = {bucket for bucket, _ in old.items() ^ unassigned.items()}
-        return set(
-            self._portfolio.holders(
-                SymbolKey(bucket.account_id, bucket.category, bucket.symbol) for bucket in changed
-            )
-        )
+        return set(self._portfolio.holders(SymbolKey.of(bucket) for bucket in changed))
 
     def _is_news(self, position: Position) -> bool:
         """Recorded since the last look, or with other legs than then: it has to be compared."""

@@ -17,6 +17,11 @@ class SymbolKey:
     category: Category
     symbol: str
 
+    @classmethod
+    def of(cls, bucket: BucketKey) -> SymbolKey:
+        """The symbol that the bucket is one row of."""
+        return cls(bucket.account_id, bucket.category, bucket.symbol)
+
     def bucket(self, position_idx: int) -> BucketKey:
         return BucketKey(self.account_id, self.category, self.symbol, position_idx)
 

@@ -93,11 +93,8 @@ class Portfolio:
         In others somebody else may have changed it since `recorded` was read.
         """
 
-        def is_theirs(bucket: BucketKey) -> bool:
-            return SymbolKey(bucket.account_id, bucket.category, bucket.symbol) in symbols
-
-        others = {b: size for b, size in self.unassigned.items() if not is_theirs(b)}
-        self.unassigned = others | {b: size for b, size in recorded.items() if is_theirs(b)}
+        others = {b: n for b, n in self.unassigned.items() if SymbolKey.of(b) not in symbols}
+        self.unassigned = others | {b: n for b, n in recorded.items() if SymbolKey.of(b) in symbols}
 
     def note_close(self, request: CloseRequest) -> bool:
         """Keep it as the position's last close; False where that would set back what is shown.
@@ -170,9 +167,10 @@ class Portfolio:
 
     def has_leg(self, bucket: BucketKey, rows: Iterable[Holding]) -> bool:
         """Whether something is open in the bucket, by the position mode that the rows tell."""
-        place, told = SymbolKey(bucket.account_id, bucket.category, bucket.symbol), tuple(rows)
+        told = tuple(rows)
         return any(
-            position_idx_for(leg.side, told) == bucket.position_idx for leg in self._legs_in(place)
+            position_idx_for(leg.side, told) == bucket.position_idx
+            for leg in self._legs_in(SymbolKey.of(bucket))
         )
 
     def _legs_in(self, symbol: SymbolKey) -> Iterator[Component]:

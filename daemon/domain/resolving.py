@@ -239,7 +239,7 @@ def _buckets(
             if key is not None and key in claims:
                 claims[key].append(leg)
     for key, asked in sorted(wanted.items()):
-        rows = readings[SymbolKey(key.account_id, key.category, key.symbol)].holdings
+        rows = readings[SymbolKey.of(key)].holdings
         mine = {leg.id for leg in asked}
         beside = [leg for leg in claims[key] if leg.id not in mine]
         yield _Bucket(

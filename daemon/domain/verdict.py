@@ -234,7 +234,7 @@ def judge(
     compared = [
         bucket
         for key, bucket in sorted(buckets.items())
-        if _symbol(key) not in shut and not bucket.is_silent
+        if SymbolKey.of(key) not in shut and not bucket.is_silent
     ]
     return Judgement(
         judged,
@@ -248,10 +248,6 @@ def _is_in_focus(position: Position, focus: Set[SymbolKey] | None) -> bool:
         # Of what has nothing open there is nothing to read.
         return True
     return any(symbol_of(position, c) in focus for c in position.components)
-
-
-def _symbol(bucket: BucketKey) -> SymbolKey:
-    return SymbolKey(bucket.account_id, bucket.category, bucket.symbol)
 
 
 def _buckets(
@@ -284,7 +280,7 @@ def _buckets(
             expected[key] += component.signed_open
     buckets = {}
     for key, sum_ in expected.items():
-        symbol = _symbol(key)
+        symbol = SymbolKey.of(key)
         actual = signed_size(readings[symbol].holdings, key.position_idx)
         flying = in_flight.get(symbol)
         change = None if flying is None else flying.get(key.position_idx, ZERO)
