@@ -36,6 +36,7 @@ class BucketRun:
     """The legs of a job that sit in one place and net there; `done` once nothing more follows.
 
     `first` are the buckets that go before: coin that they settle in is sold after they are done.
+    `stopped` is why nothing more follows, `is_late` that it would have if there were time.
     """
 
     def __init__(self, job: CloseJob, legs: Sequence[CloseLeg]) -> None:
@@ -44,6 +45,7 @@ class BucketRun:
         self.first: list[BucketRun] = []
         self.done = asyncio.Event()
         self.stopped = ""
+        self.is_late = False
 
     @property
     def place(self) -> SymbolKey:
@@ -166,6 +168,7 @@ class BucketRun:
 
     async def _may_go_on(self) -> bool:
         if self._job.expired():
+            self.is_late = True
             self.stopped = _EXPIRED
         elif await self._job.c.switches.trading_paused():
             self.stopped = _PAUSED
@@ -241,6 +244,7 @@ class BucketRun:
                 self.note(self.stopped)
             await self._job.waits.pause(backoff)
             if self._job.expired():
+                self.is_late = True
                 return None
 
     def note(self, detail: str) -> None:

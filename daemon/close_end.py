@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -78,7 +78,8 @@ class CloseEnd:
             # By our own clock, as all readings are: that of the rows is the server's.
             reading = Reading(around.holdings, self._job.c.timing.now())
             self._job.c.portfolio.readings[around.place] = reading
-        await self._conclude(results, dust)
+        late = {leg.component.id for bucket in buckets if bucket.is_late for leg in bucket.legs}
+        await self._conclude(results, dust, late)
 
     def _judge(
         self,
@@ -154,6 +155,7 @@ class CloseEnd:
         self,
         results: _Results,
         dust: Mapping[ComponentId, tuple[BucketKey, Decimal]],
+        late: Set[ComponentId],
     ) -> None:
         endings = []
         for request in self._job.requests:
@@ -162,7 +164,7 @@ class CloseEnd:
             event = RequestEvent.NOT_CLOSED if failed else RequestEvent.VERIFIED
             code = detail = None
             if failed:
-                code = "expired" if self._job.expired() else worst(failed)
+                code = worst(failed, late)
                 detail = self._told(failed)
             sums: dict[BucketKey, Decimal] = {}
             for leg, (bucket, left) in dust.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -122,11 +122,17 @@ def unverified_result(work: LegWork, why: str) -> LegResult:
     return LegResult(work.component.id, outcome, work.closed, average_price(work), detail)
 
 
-def worst(failed: Iterable[LegResult]) -> str:
-    """The code of a close that failed: the gravest of its legs' outcomes."""
-    outcomes = {result.outcome for result in failed}
+def worst(failed: Iterable[LegResult], late: Set[ComponentId] = frozenset()) -> str:
+    """The code of a close that failed: the gravest of its legs' outcomes.
+
+    `expired` where that is no more than that some leg was `late`: it ran out of time.
+    """
+    results = list(failed)
+    outcomes = {result.outcome for result in results}
     order = (LegOutcome.UNKNOWN, LegOutcome.REJECTED, LegOutcome.RESIDUAL)
-    return next(outcome for outcome in order if outcome in outcomes).value
+    gravest = next(outcome for outcome in order if outcome in outcomes)
+    is_late = any(result.component_id in late for result in results)
+    return "expired" if is_late and gravest is LegOutcome.RESIDUAL else gravest.value
 
 
 def _refusal(orders: Sequence[CloseOrder]) -> str | None:
