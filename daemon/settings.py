@@ -58,8 +58,8 @@ SETTINGS: Final = (
     Setting(
         "POSITIOND_SWEEP_MINUTES",
         "5",
-        "every how many minutes of the clock all accounts are compared (a divisor of 60); a position "
-        "not compared for two rounds and a minute shows Unverified",
+        "every how many minutes of the clock all accounts are compared (a divisor of 60); "
+        "a position not compared for two rounds and a minute shows Unverified",
     ),
     Setting(
         "POSITIOND_CLOSE_EXPIRY",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from ..store.embedded import EmbeddedPostgres
-from ..store.migrate import migrate
+from ..store.leadership import while_nobody_leads
+from ..store.migrate import migrate, missing
 from ..store.sealing import SealKey, read_or_make_seal_key
 from ..store.store import Store, open_store
 from .config import Config
@@ -25,9 +27,13 @@ async def database_url(config: Config) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def opened_store(config: Config) -> AsyncIterator[Store]:
-    """The store, its schema brought up to date; StoreUnavailable or SchemaMismatch."""
+    """The store; StoreUnavailable or SchemaMismatch.
+
+    Its schema is brought up to date, but under no daemon that leads with an older one.
+    """
     async with database_url(config) as url:
-        await migrate(url)
+        if await missing(url):
+            await while_nobody_leads(url, partial(migrate, url))
         async with open_store(url, seal_key(config)) as store:
             yield store
 

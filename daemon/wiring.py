@@ -15,7 +15,7 @@ import structlog
 
 from ..http.hub import Hub
 from ..http.services import Services
-from ..store.migrate import migrate
+from ..store.migrate import migrate, missing
 from ..store.store import Store
 from .account_desk import AccountDesk
 from .backoff import Backoff
@@ -70,6 +70,7 @@ _LIMITS: Final = MappingProxyType(
         "history": 300.0,
     }
 )
+_OLDER: Final = "its schema is an older version's; this process changes it once it leads"
 
 
 class Daemon:
@@ -207,10 +208,11 @@ class Daemon:
         backoff = Backoff(first=0.2, most=10.0)
         while True:
             try:
-                for name in await migrate(self._store_url):
-                    _log.info("schema brought up to date", migration=name)
-                self.board.store_trouble = None
-                async with self._store.leadership.held() as epoch:
+                # A schema of a newer version is refused at once, not only when it would be used.
+                is_older = bool(await missing(self._store_url))
+                self.board.store_trouble = _OLDER if is_older else None
+                async with self._store.leadership.held(self._migrate) as epoch:
+                    self.board.store_trouble = None
                     backoff.reset()
                     self.board.leads = True
                     _log.info("leading", epoch=epoch)
@@ -224,6 +226,11 @@ class Daemon:
             finally:
                 self.board.leads = False
             await self._timing.sleep(backoff.next())
+
+    async def _migrate(self) -> None:
+        """With the trading lock held: whoever leads with the old schema goes on with it."""
+        for name in await migrate(self._store_url):
+            _log.info("schema brought up to date", migration=name)
 
     async def _term(self) -> None:
         """Run the loops until one fails: the row of the last term's closes is where they stand."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from ..daemon.domain.errors import Conflict, StoreUnavailable
@@ -17,6 +18,27 @@ _CHECK_EVERY = 2.0
 _CHECK_TIMEOUT = 5.0
 
 log = logging.getLogger(__name__)
+
+Prepare = Callable[[], Awaitable[object]]
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def while_nobody_leads(url: str, prepare: Prepare) -> bool:
+    """Await `prepare` with the trading lock held, but in no epoch; False where somebody has it."""
+    connection = await connect(url)
+    try:
+        with translated():
+            is_free = await connection.fetchval(
+                SQL["try_trading_lock"], _LOCK, timeout=_CHECK_TIMEOUT
+            )
+        if is_free:
+            await prepare()
+        return bool(is_free)
+    finally:
+        await close(connection)
 
 
 class HeldEpoch:
@@ -40,21 +62,25 @@ class Leadership:
         self._url = url
         self._held = held
 
-    def held(self) -> Term:
+    def held(self, prepare: Prepare = _nothing) -> Term:
         """Waits for the lock as long as it takes, also for the database to come back.
+
+        `prepare` is awaited with the lock, before the epoch begins: the schema, say, is changed
+        under nobody who leads. Its errors are raised, StoreUnavailable but has it try again.
 
         If the connection is lost while leading, the body is cancelled and StoreUnavailable
         `leadership-lost` is raised in its place.
         """
-        return Term(self._url, self._held)
+        return Term(self._url, self._held, prepare)
 
 
 class Term:
     """One term of leadership, from entering to leaving the context."""
 
-    def __init__(self, url: str, held: HeldEpoch) -> None:
+    def __init__(self, url: str, held: HeldEpoch, prepare: Prepare) -> None:
         self._url = url
         self._held = held
+        self._prepare = prepare
         self._gone = asyncio.Event()
         self._is_lost = False
         self._connection: Connection | None = None
@@ -114,6 +140,7 @@ class Term:
                 ):
                     break
                 await asyncio.sleep(_RETRY_EVERY)
+            await self._prepare()
             epoch: int = await connection.fetchval(SQL["next_epoch"], timeout=_CHECK_TIMEOUT)
             return epoch
 

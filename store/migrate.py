@@ -29,6 +29,10 @@ class Migration:
     text: str
 
     @property
+    def title(self) -> str:
+        return f"{self.version:04d}_{self.name}"
+
+    @property
     def checksum(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
@@ -57,6 +61,19 @@ async def migrate(url: str) -> list[str]:
             return await _apply_missing(connection)
     finally:
         await connection.close()
+
+
+async def missing(url: str) -> list[str]:
+    """What `migrate` would apply, nothing being applied; errors as there."""
+    connection = await connect(url)
+    try:
+        with translated():
+            applied = await _applied(connection)
+    finally:
+        await connection.close()
+    known = migrations()
+    _refuse_unknown(applied, known)
+    return [migration.title for migration in known[len(applied) :]]
 
 
 async def check_schema(connection: Connection) -> None:
@@ -90,7 +107,7 @@ async def _apply_missing(connection: Connection) -> list[str]:
                 migration.name,
                 migration.checksum,
             )
-        done.append(f"{migration.version:04d}_{migration.name}")
+        done.append(migration.title)
     return done
 
 

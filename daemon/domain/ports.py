@@ -7,7 +7,7 @@ could not be completed raises: no method ever returns part of a list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
@@ -337,6 +337,9 @@ class Changes(Protocol):
 
 
 class Leadership(Protocol):
-    def held(self) -> AbstractAsyncContextManager[int]:
-        """Wait for the database's one trading lock; gives the leader's epoch while held."""
+    def held(self, prepare: Callable[[], Awaitable[object]]) -> AbstractAsyncContextManager[int]:
+        """Wait for the database's one trading lock; gives the leader's epoch while held.
+
+        `prepare` is awaited with the lock, before the epoch begins.
+        """
         ...

@@ -113,6 +113,7 @@ class Terms:
         self.begun = 0
         self.connection = LockConnection()
         monkeypatch.setattr(wiring, "migrate", self._nothing_to_migrate)
+        monkeypatch.setattr(wiring, "missing", self._nothing_to_migrate)
         monkeypatch.setattr(wiring.Daemon, "_term", self._term)
         monkeypatch.setattr(leadership, "connect", self._connect)
 

@@ -117,6 +117,7 @@ def wired(
     monkeypatch: pytest.MonkeyPatch, lock: Lock, archive: Archive, door: OpenDoor | None = None
 ) -> wiring.Daemon:
     monkeypatch.setattr(wiring, "migrate", nothing_to_migrate)
+    monkeypatch.setattr(wiring, "missing", nothing_to_migrate)
     monkeypatch.setattr(leadership, "connect", lock.connect)
     shop = Shop(archive)
     store = SimpleNamespace(**vars(shop), leadership=Leadership("", HeldEpoch()), people=None)
