@@ -39,8 +39,8 @@ from .tracker import Tracker
 
 _PATIENCE: Final = 10.0
 _BUSY: Final = "A close is at work in one of the symbols; record the position after its end."
-# Bybit's rows follow its executions within a moment.
-_PAUSES: Final = (0.3, 0.7, 1.5, 2.5)
+# A read waits for rows that lag by itself; after one pause it is tried once more.
+_PAUSES: Final = (1.5,)
 
 
 class Recorder:

@@ -27,6 +27,7 @@ from .domain.resolving import ResolveAction
 from .domain.services import Board
 from .domain.verdict import Reading, symbol_of
 from .domain.views import PositionView
+from .size_reader import LATE
 from .timing import Timing
 from .together import together
 
@@ -145,7 +146,7 @@ class Resolver:
                 )
 
     async def _read(self, account_id: AccountId, symbols: frozenset[SymbolKey]) -> Readings:
-        """Rows that are older than a fill, or contradict one another, are right in a moment."""
+        """Rows that contradict one another are right in a moment; for late ones a read waits."""
         for pause in _PAUSES:
             readings = await self._read_now(account_id, symbols)
             failed = [s for s in sorted(symbols) if readings[s].failure is not None]
@@ -155,6 +156,8 @@ class Resolver:
             why = f"{failed[0].symbol} could not be read: {reading.failure}"
             if not reading.holdings:
                 raise ExchangeUnreachable("exchange-unreachable", why)
+            if reading.failure in LATE:
+                break
             await self._timing.sleep(pause)
         raise Conflict("unverified", why)
 

@@ -26,6 +26,7 @@ _log = structlog.get_logger(__name__)
 # The row is from before a fill that is known: right in a moment, so no reason to doubt yet.
 LAGS: Final = "Bybit's row is older than the last fill there"
 _LAGS_FOR_LONG: Final = "Bybit's row has been older than the last fill there for too long"
+LATE: Final = frozenset({LAGS, _LAGS_FOR_LONG})
 _LAG_PATIENCE: Final = timedelta(seconds=10)
 # So many symbols at once, and if none of them gets an answer the account's others are not asked
 # either: each takes half a minute to give up, and a stuck loop would be all that a watchdog sees.

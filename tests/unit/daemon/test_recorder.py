@@ -279,8 +279,11 @@ async def test_a_row_that_stays_behind_records_nothing() -> None:
     house, shelf = opened()
     shelf.sizes[BTC], shelf.seqs[BTC] = Decimal(9), 4
     house.reconciler.on_account(FillSeen(ACCOUNT, fill(seq=5, at=now())))
+    began = now()
     with pytest.raises(ExchangeUnreachable):
         await house.recorder.record(ALICE, asked())
+    # The symbol is locked all the while.
+    assert now() - began < timedelta(seconds=8)
     assert house.archive.positions == {}
 
 

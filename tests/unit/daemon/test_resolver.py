@@ -10,6 +10,7 @@ from positiond.daemon.domain.model import Category, ComponentId, Position, Posit
 from positiond.daemon.domain.records import PositionEdit
 from positiond.daemon.domain.resolving import ResolveAction
 from positiond.daemon.domain.verdict import Reading
+from positiond.daemon.size_reader import LAGS
 
 from ...builders import (
     ALICE,
@@ -135,12 +136,21 @@ async def test_without_an_answer_from_bybit_nothing_is_decided() -> None:
 
 
 @in_fake_time
-async def test_rows_older_than_a_fill_are_read_again() -> None:
+async def test_rows_that_contradict_one_another_are_read_again() -> None:
     work = altered()
-    lagging = {BTC: Reading((holding("1"),), NOON, "older than the last fill there")}
-    work.failures = [lagging, lagging]
+    odd = {BTC: Reading((holding("1"),), NOON, "contradictory")}
+    work.failures = [odd, odd]
     view = await work.resolver.resolve(ALICE, PAIR.id, REBASE, None)
     assert view.legs[0].component.open == Decimal("0.6")
+
+
+@in_fake_time
+async def test_rows_that_a_read_has_waited_for_in_vain_are_no_evidence() -> None:
+    work = altered()
+    work.failures = [{BTC: Reading((holding("1"),), NOON, LAGS)}, {}]
+    resolving = work.resolver.resolve(ALICE, PAIR.id, REBASE, None)
+    assert await code_of(resolving, Conflict) == "unverified"
+    assert len(work.failures) == 1
 
 
 @in_fake_time
