@@ -195,8 +195,9 @@ class BybitAccount:
         *,
         symbol: str | None = None,
         base_coin: str | None = None,
+        urgent: bool = False,
     ) -> list[Fill]:
-        return await self._history.fills_since(category, since, symbol, base_coin)
+        return await self._history.fills_since(category, since, symbol, base_coin, urgent=urgent)
 
     async def deliveries_since(
         self, category: Category, symbol: str, since: datetime

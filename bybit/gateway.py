@@ -13,7 +13,14 @@ from typing import Final, assert_never
 import aiohttp
 
 from ..daemon.domain.errors import ExchangeRefused, InvalidInput
-from ..daemon.domain.model import Account, Category, Credentials, Environment, Instrument
+from ..daemon.domain.model import (
+    Account,
+    Category,
+    Credentials,
+    Environment,
+    Instrument,
+    InstrumentKey,
+)
 from ..daemon.domain.orders import OrderBook
 from . import translate, vocab
 from .account_feed import BybitAccountFeed
@@ -168,18 +175,24 @@ class BybitGateway:
     # --- instruments ---------------------------------------------------------------------
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
         """As the port says; a row that cannot be read is reported and left out of a long list."""
         client = self.client(environment)
         if symbol is not None:
-            return await self._one_instrument(client, environment, category, symbol)
+            wanted = InstrumentKey(environment, category, symbol)
+            return await self._one_instrument(client, wanted, urgent=urgent)
         raw: list[Raw] = []
         for query in self._lists_of(category):
             if category is Category.OPTION:
-                raw += await self._listed(client, query)
+                raw += await self._listed(client, query, urgent=urgent)
             else:
-                raw += await client.pages(vocab.Path.INSTRUMENTS, query)
+                raw += await client.pages(vocab.Path.INSTRUMENTS, query, urgent=urgent)
         found: dict[str, Instrument] = {}
         for row in raw:
             try:
@@ -207,9 +220,9 @@ class BybitGateway:
             case _:
                 assert_never(category)
 
-    async def _listed(self, client: RestClient, query: Query) -> list[Raw]:
+    async def _listed(self, client: RestClient, query: Query, *, urgent: bool) -> list[Raw]:
         try:
-            return await client.pages(vocab.Path.INSTRUMENTS, query)
+            return await client.pages(vocab.Path.INSTRUMENTS, query, urgent=urgent)
         except ExchangeRefused as refusal:
             # "symbol invalid", or a coin without options: how some categories say "none".
             if refusal.ret_code != PARAMETER_CODE:
@@ -217,8 +230,9 @@ class BybitGateway:
             return []
 
     async def _one_instrument(
-        self, client: RestClient, environment: Environment, category: Category, symbol: str
+        self, client: RestClient, wanted: InstrumentKey, *, urgent: bool
     ) -> list[Instrument]:
+        environment, category, symbol = wanted.environment, wanted.category, wanted.symbol
         query = [*_query(category), ("symbol", symbol)]
         if category is Category.OPTION:
             coin = symbol.partition("-")[0]
@@ -227,7 +241,7 @@ class BybitGateway:
         if category is not Category.SPOT:
             asked += [[*query, ("status", status.value)] for status in _OTHER_STATUSES]
         for one in asked:
-            raw = await self._listed(client, one)
+            raw = await self._listed(client, one, urgent=urgent)
             with reading(vocab.Path.INSTRUMENTS):
                 found = [
                     _instrument(row, environment, category)

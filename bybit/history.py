@@ -38,7 +38,13 @@ class AccountHistory:
         )
 
     async def fills_since(
-        self, category: Category, since: datetime, symbol: str | None, base_coin: str | None
+        self,
+        category: Category,
+        since: datetime,
+        symbol: str | None,
+        base_coin: str | None,
+        *,
+        urgent: bool,
     ) -> list[Fill]:
         """Each execution once; InvalidInput for options of no symbol and no coin."""
         if category is Category.OPTION and symbol is not None:
@@ -53,7 +59,7 @@ class AccountHistory:
         now = await self._lists.now()
         rows: list[ExecutionRow] = []
         for span in _spans(since, now, _EXECUTIONS_SPAN):
-            rows += await self.executions([*filters, *span], urgent=False)
+            rows += await self.executions([*filters, *span], urgent=urgent)
         wanted = [row for row in rows if symbol in (None, row.symbol)]
         for row in wanted:
             if not translate.is_known_exec_type(row.exec_type):

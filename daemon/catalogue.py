@@ -34,11 +34,13 @@ class Catalogue:
         return [key for key in keys if not self._is_good(key)]
 
     async def instrument(
-        self, key: InstrumentKey, good_for: timedelta = _GOOD_FOR
+        self, key: InstrumentKey, good_for: timedelta = _GOOD_FOR, *, urgent: bool = False
     ) -> Instrument | None:
         """The rules of one instrument, no older than that; None where Bybit lists none."""
         if not self._is_good(key, good_for):
-            found = await self._gateway.instruments(key.environment, key.category, key.symbol)
+            found = await self._gateway.instruments(
+                key.environment, key.category, key.symbol, urgent=urgent
+            )
             match = next((i for i in found if i.key == key), None)
             self._known[key] = (match, self._now())
             if match is not None and match.delivery_at is not None:

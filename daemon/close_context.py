@@ -155,7 +155,7 @@ class PlaceReader:
         `with_resting` is for what comes before the first order: all legs are to go, or none.
         """
         # Known first: whether the contract is over decides how a missing row is read.
-        await self._catalogue.instrument(key)
+        await self._catalogue.instrument(key, urgent=True)
         reads = [partial(self._sizes, place, key, exchange, frozenset(sides), may_lag)]
         if with_resting and place.category is not Category.SPOT and not self._is_over(place, key):
             reads.append(partial(self._resting, key, exchange))
@@ -168,7 +168,7 @@ class PlaceReader:
         claims = await self._positions.claims(place.account_id, place.category, place.symbol)
         return Around(
             place,
-            await self._catalogue.instrument(key),
+            await self._catalogue.instrument(key, urgent=True),
             claims,
             holdings=tuple(row for rows, _ in found for row in rows),
             resting=tuple(order for _, orders in found for order in orders),
@@ -233,7 +233,7 @@ class PlaceReader:
         """A contract may have been halted since its rules were read; the catalogue keeps them."""
         try:
             async with asyncio.timeout(_RULES_WITHIN):
-                await self._catalogue.instrument(key, _FRESH)
+                await self._catalogue.instrument(key, _FRESH, urgent=True)
         except (TimeoutError, ExchangeUnreachable, ExchangeBusy):
             # No close waits for that: what is known has to do, and Bybit refuses what is halted.
             _log.info("trading rules were not read anew", symbol=key.symbol)

@@ -274,7 +274,7 @@ class OrderSettler:
         since = (order.signed_at or order.created_at) - _CLOCK_SLACK
         try:
             fills = await self._exchange().fills_since(
-                order.bucket.category, since, symbol=order.instrument_symbol
+                order.bucket.category, since, symbol=order.instrument_symbol, urgent=True
             )
         except PositiondError as error:
             self._note(f"{order.instrument_symbol}: reading executions: {error.detail}")

@@ -123,9 +123,10 @@ class Preflight:
     async def _is_unlisted(self, leg: CloseLeg) -> bool:
         """Whether Bybit answered that there is no such instrument; no answer is none."""
         try:
-            return await self._job.c.catalogue.instrument(leg.instrument_key) is None
+            found = await self._job.c.catalogue.instrument(leg.instrument_key, urgent=True)
         except (ExchangeUnreachable, ExchangeBusy, ExchangeRefused):
             return False
+        return found is None
 
     async def _refuse_unlisted(self, unlisted: Sequence[CloseLeg]) -> None:
         told = {leg.component.id: f"{leg.component.symbol} is not listed" for leg in unlisted}

@@ -102,8 +102,11 @@ class AccountExchange(Protocol):
         *,
         symbol: str | None = None,
         base_coin: str | None = None,
+        urgent: bool = False,
     ) -> list[Fill]:
         """The account's executions of a category from `since` on, oldest first, funding included.
+
+        `urgent` goes before all other reads: for closes only.
 
         Options need `symbol` or `base_coin`: Bybit answers for BTC alone otherwise.
         """
@@ -174,9 +177,17 @@ class Gateway(Protocol):
         ...
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
-        """The trading rules of one symbol, or of all (every page, delisting ones included)."""
+        """The trading rules of one symbol, or of all (every page, delisting ones included).
+
+        `urgent` goes before all other reads: for closes only.
+        """
         ...
 
 

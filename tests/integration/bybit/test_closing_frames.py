@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import ClassVar
 from urllib.parse import parse_qs
 
@@ -13,6 +15,7 @@ import pytest
 from aiohttp import web
 from positiond.bybit.exchange import BybitAccount
 from positiond.bybit.gateway import BybitGateway
+from positiond.bybit.limits import READS_STOP_AT
 from positiond.bybit.signing import hmac_hex
 from positiond.daemon.domain.errors import (
     CredentialsRefused,
@@ -338,3 +341,22 @@ class TestPreview:
         async with scripted(market__orderbook=[book]) as (_, gateway):
             with pytest.raises(ExchangeUnreachable):
                 await gateway.order_book(Environment.PAPER, Category.LINEAR, "X")
+
+
+async def test_what_a_close_asks_passes_where_reads_have_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("positiond.bybit.turns._LONGEST_WAIT", 0.05)
+    async with scripted(execution__list=[EMPTY], market__instruments_info=[EMPTY]) as (_, gateway):
+        account, now = bybit(gateway), datetime.now(UTC)
+        ask_rules = partial(gateway.instruments, Environment.PAPER, Category.LINEAR, "BTCUSDT")
+        await account.server_now()
+        for _ in range(READS_STOP_AT):
+            gateway.client(Environment.PAPER)._turns._gate.stamp(urgent=True)
+        ask_fills = partial(account.fills_since, Category.LINEAR, now, symbol="BTCUSDT")
+        with pytest.raises(ExchangeBusy):
+            await ask_fills()
+        with pytest.raises(ExchangeBusy):
+            await ask_rules()
+        assert await ask_fills(urgent=True) == []
+        assert await ask_rules(urgent=True) == []

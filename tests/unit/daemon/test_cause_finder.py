@@ -69,6 +69,7 @@ class Lists:
         *,
         symbol: str | None = None,
         base_coin: str | None = None,
+        urgent: bool = False,
     ) -> list[Fill]:
         self.asked.append((symbol or "", since))
         await asyncio.sleep(self.takes)
@@ -110,7 +111,7 @@ class Shop:
     def __init__(self, *known: Instrument) -> None:
         self.known = known
 
-    async def instruments(self, *_: object) -> list[Instrument]:
+    async def instruments(self, *_: object, **__: object) -> list[Instrument]:
         return list(self.known)
 
 

@@ -50,11 +50,16 @@ class Catalogueless(Door):
         self.is_down = False
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
         if self.is_down:
             raise ExchangeUnreachable("timeout", "Bybit does not answer")
-        found = await super().instruments(environment, category, symbol)
+        found = await super().instruments(environment, category, symbol, urgent=urgent)
         return [one for one in found if one.key.symbol in self.listed]
 
 

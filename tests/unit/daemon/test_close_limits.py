@@ -212,7 +212,7 @@ async def test_rules_that_cannot_be_read_anew_keep_no_close_waiting(hangs: bool)
     await closing.catalogue.instrument(instrument(BTC).key)
     await asyncio.sleep(60)
 
-    async def fail(*_: object) -> list[Instrument]:
+    async def fail(*_: object, **__: object) -> list[Instrument]:
         await asyncio.sleep(600 if hangs else 0)
         raise ExchangeUnreachable("timeout", "Bybit does not answer")
 

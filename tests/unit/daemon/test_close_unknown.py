@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from positiond.daemon.close_run import CloseRun
 from positiond.daemon.domain.model import OrderStatus, PositionStatus
 from positiond.daemon.domain.orders import LegOutcome, OrderState, RequestState
 from positiond.daemon.domain.plan import IDLE_ATTEMPTS
 
-from ...builders import BTC, ETH, SHORT, component
+from ...builders import BTC, ETH, SHORT, component, instrument
 from .fake_time import in_fake_time, now
 from .stage import Stage, outcomes
 from .venue import HANGS, RECV_WINDOW, Reaction
@@ -232,3 +234,26 @@ async def test_one_unknown_leg_does_not_undo_the_other() -> None:
     assert (ended.state, outcomes(ended)) == (DONE, [LegOutcome.FLAT, LegOutcome.FLAT])
     assert now() >= ended.created_at + timedelta(seconds=HANGS)
     assert (stage.venue.filled(BTC), stage.venue.filled(ETH)) == (1, 2)
+
+
+@in_fake_time
+async def test_what_proves_an_absence_is_asked_before_other_reads() -> None:
+    stage = Stage(Reaction(is_lost=True))
+    ended = await stage.close(stage.record(component("1")))
+    assert ended.state is DONE
+    assert stage.venue.hurried
+    assert all(stage.venue.hurried)
+
+
+@pytest.mark.parametrize("known_for", [0, 60])
+@in_fake_time
+async def test_the_rules_of_a_close_are_asked_before_other_reads(known_for: int) -> None:
+    stage = Stage()
+    one = stage.record(component("1"))
+    closing = stage.closing()
+    if known_for:
+        await closing.catalogue.instrument(instrument(BTC).key)
+        await asyncio.sleep(known_for)
+    stage.door.hurried.clear()
+    await CloseRun(closing, [stage.ledger.open_close(one)], [one]).drive()
+    assert stage.door.hurried == [True]

@@ -72,10 +72,15 @@ class SlowRules(OneAccount):
         return self.shelf
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
         await asyncio.sleep(20)
-        return await super().instruments(environment, category, symbol)
+        return await super().instruments(environment, category, symbol, urgent=urgent)
 
 
 class Lock:

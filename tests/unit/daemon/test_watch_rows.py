@@ -33,11 +33,16 @@ class Choosy(OpenDoor):
     """A Gateway to an exchange that refuses to speak of one symbol."""
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
         if symbol == "BAD":
             raise ExchangeRefused("exchange-refused", "Bybit refused: 99999", ret_code=99999)
-        return await super().instruments(environment, category, symbol)
+        return await super().instruments(environment, category, symbol, urgent=urgent)
 
 
 @in_fake_time
@@ -127,7 +132,12 @@ class Slow(OpenDoor):
         self.at_once = self.most_at_once = 0
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
         self.asked.append(symbol or "")
         self.at_once += 1
@@ -136,7 +146,7 @@ class Slow(OpenDoor):
         self.at_once -= 1
         if not self.answers:
             raise ExchangeUnreachable("exchange-unreachable", "no answer")
-        return await super().instruments(environment, category, symbol)
+        return await super().instruments(environment, category, symbol, urgent=urgent)
 
 
 @asynccontextmanager

@@ -98,6 +98,7 @@ class Venue:
         self._frozen: tuple[datetime, int] | None = None
         self.has_sequence = True
         self.reads: list[str] = []
+        self.hurried: list[bool] = []
         self._sizes: dict[tuple[str, int], list[_Size]] = {}
         self.orders: dict[str, tuple[datetime, OrderReport]] = {}
         self.resting: list[RestingOrder] = []
@@ -216,7 +217,9 @@ class Venue:
         *,
         symbol: str | None = None,
         base_coin: str | None = None,
+        urgent: bool = False,
     ) -> list[Fill]:
+        self.hurried.append(urgent)
         await self._answer()
         return [f for f in self._shown_fills() if f.executed_at >= since]
 
@@ -334,6 +337,7 @@ class Door:
 
     def __init__(self) -> None:
         self.rules: dict[str, Instrument] = {}
+        self.hurried: list[bool] = []
 
     def account(self, account: Account, credentials: Credentials) -> AccountExchange:
         raise NotImplementedError
@@ -353,8 +357,14 @@ class Door:
         raise NotImplementedError("a close looks at no book")
 
     async def instruments(
-        self, environment: Environment, category: Category, symbol: str | None = None
+        self,
+        environment: Environment,
+        category: Category,
+        symbol: str | None = None,
+        *,
+        urgent: bool = False,
     ) -> list[Instrument]:
+        self.hurried.append(urgent)
         usual = instrument(symbol or "", category=category)
         known = self.rules.get(symbol or "", usual)
         return [known if known.key.category is category else usual]
