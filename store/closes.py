@@ -104,13 +104,12 @@ class Closes:
         close_ids: Sequence[CloseId],
         old: RequestState,
         new: RequestState,
-        detail: str | None = None,
     ) -> None:
         if not new.is_open:
             raise ValueError(f"{new} ends a request: finish it")
         async with self._database.transaction() as connection:
             await self._held.fence(connection)
-            await _move(connection, close_ids, old, new, detail)
+            await _move(connection, close_ids, old, new)
 
     async def write_ahead(
         self,
@@ -125,7 +124,7 @@ class Closes:
             raise ValueError("an order has a part in a close that is not moved with it")
         async with self._database.transaction() as connection:
             epoch = await self._held.fence(connection)
-            await _move(connection, close_ids, old, new, None)
+            await _move(connection, close_ids, old, new)
             with explained():
                 columns = [close_rows.order_columns(order, epoch) for order in orders]
                 await connection.executemany(SQL["insert_order"], columns)
@@ -192,9 +191,8 @@ async def _move(
     close_ids: Sequence[CloseId],
     old: RequestState,
     new: RequestState,
-    detail: str | None,
 ) -> None:
     with explained():
-        moved = await connection.fetch(SQL["move_requests"], list(close_ids), old, new, detail)
+        moved = await connection.fetch(SQL["move_requests"], list(close_ids), old, new)
     if len(moved) != len(set(close_ids)):
         raise lost_update(close_ids, old)

@@ -91,7 +91,6 @@ class Closes(Protocol):
         close_ids: Sequence[CloseId],
         old: RequestState,
         new: RequestState,
-        detail: str | None = None,
     ) -> None:
         """Guarded: Conflict `lost-update`, and nothing moved, unless all of them are in `old`."""
         ...

@@ -54,17 +54,6 @@ class Share:
     detail: str
 
 
-def own_share(
-    component: Component,
-    claims: BucketClaims,
-    holdings: Sequence[Holding],
-    *,
-    fee_tolerance: Decimal = ZERO,
-) -> Share:
-    """The share of one component, by the claims and rows as read just now."""
-    return bucket_share([component], claims, holdings, fee_tolerance=fee_tolerance)
-
-
 def bucket_share(
     legs: Sequence[Component],
     claims: BucketClaims,

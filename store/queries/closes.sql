@@ -157,7 +157,7 @@ WITH locked AS (
     ORDER BY id
     FOR NO KEY UPDATE
 )
-UPDATE close_requests r SET state = $3, detail = $4
+UPDATE close_requests r SET state = $3
 FROM locked
 WHERE r.id = locked.id
 RETURNING r.id;

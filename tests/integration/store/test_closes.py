@@ -173,7 +173,7 @@ async def test_a_key_is_free_again_after_a_day(store: Store) -> None:
 async def test_a_request_moves_only_from_the_state_it_is_in(store: Store, epoch: int) -> None:
     accepted = await accept(store, await add_position(store, await add_account(store)))
     await store.closes.move_requests(
-        [accepted.close_id], RequestState.ACCEPTED, RequestState.WAITING, "behind another close"
+        [accepted.close_id], RequestState.ACCEPTED, RequestState.WAITING
     )
     with pytest.raises(Conflict) as refused:
         await store.closes.move_requests(
@@ -182,7 +182,7 @@ async def test_a_request_moves_only_from_the_state_it_is_in(store: Store, epoch:
     assert refused.value.code == "lost-update"
     request = await store.closes.request(accepted.close_id)
     assert request is not None
-    assert (request.state, request.detail) == (RequestState.WAITING, "behind another close")
+    assert request.state is RequestState.WAITING
 
 
 async def test_orders_are_written_ahead_together_with_the_state(store: Store, epoch: int) -> None:

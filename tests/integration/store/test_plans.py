@@ -127,7 +127,7 @@ async def test_a_close_s_rows_are_found_without_reading_those_of_the_past(sql: A
     await sql.execute("ANALYZE")
     one = await sql.fetchrow("SELECT id, set_id FROM close_requests LIMIT 1")
     order = await sql.fetchval("SELECT id FROM close_orders LIMIT 1")
-    state = (RequestState.SENDING, RequestState.SETTLING, None)
+    state = (RequestState.SENDING, RequestState.SETTLING)
     for name, values in (
         ("close_orders", ([one["id"]],)),
         ("close_order", (order,)),

@@ -236,7 +236,6 @@ class Ledger:
         close_ids: Sequence[CloseId],
         old: RequestState,
         new: RequestState,
-        detail: str | None = None,
     ) -> None:
         await self.gate(f"before {old} to {new}")
         self._move(close_ids, old, new)

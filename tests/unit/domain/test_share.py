@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from positiond.daemon.domain.model import Category, Component
-from positiond.daemon.domain.share import Blocker, bucket_share, own_share, sendable
+from positiond.daemon.domain.share import Blocker, bucket_share, sendable
 
 from ...builders import LONG, SHORT, claims, component, holding, instrument
 from .samples import quantities, sides, signed, steady
@@ -30,7 +30,7 @@ def test_a_share_is_never_above_what_is_open(
     crowd: tuple[Component, ...], unassigned: Decimal, actual: Decimal
 ) -> None:
     for one in crowd:
-        share = own_share(one, claims(*crowd, unassigned=str(unassigned)), [holding(actual)])
+        share = bucket_share([one], claims(*crowd, unassigned=str(unassigned)), [holding(actual)])
         assert 0 <= share.quantity <= one.open
         assert share.shortfall == one.open - share.quantity
 
@@ -41,7 +41,7 @@ def test_a_share_is_never_above_what_the_bucket_holds_beyond_everybody_else(
     crowd: tuple[Component, ...], unassigned: Decimal, actual: Decimal
 ) -> None:
     for one in crowd:
-        share = own_share(one, claims(*crowd, unassigned=str(unassigned)), [holding(actual)])
+        share = bucket_share([one], claims(*crowd, unassigned=str(unassigned)), [holding(actual)])
         others = sum(c.signed_open for c in crowd if c.id != one.id)
         beyond = one.side.sign * (actual - unassigned - others)
         assert share.quantity <= max(beyond, Decimal(0))
@@ -54,7 +54,7 @@ def test_the_shares_of_one_direction_together_are_never_above_what_is_there_for_
 ) -> None:
     recorded = claims(*crowd, unassigned=str(unassigned))
     for side in (LONG, SHORT):
-        shares = [own_share(c, recorded, [holding(actual)]) for c in crowd if c.side is side]
+        shares = [bucket_share([c], recorded, [holding(actual)]) for c in crowd if c.side is side]
         against = sum(c.signed_open for c in crowd if c.side is not side)
         there = side.sign * (actual - unassigned - against)
         assert sum(s.quantity for s in shares) <= max(there, Decimal(0))
@@ -79,7 +79,7 @@ def test_legs_that_close_together_never_take_more_than_is_there_beyond_the_other
 @pytest.mark.parametrize(("held", "share"), [("1", "1"), ("0.4", "0.4"), ("0", "0"), ("3", "1")])
 def test_alone_a_leg_closes_what_is_there_and_reports_the_rest(held: str, share: str) -> None:
     one = component("1")
-    found = own_share(one, claims(one), [holding(held)])
+    found = bucket_share([one], claims(one), [holding(held)])
     assert (found.quantity, found.shortfall, found.blocker) == (
         Decimal(share),
         ONE - Decimal(share),
@@ -89,13 +89,13 @@ def test_alone_a_leg_closes_what_is_there_and_reports_the_rest(held: str, share:
 
 def test_a_short_leg_alone_closes_what_is_there() -> None:
     one = component("1", SHORT)
-    found = own_share(one, claims(one), [holding("-0.4")])
+    found = bucket_share([one], claims(one), [holding("-0.4")])
     assert (found.quantity, found.blocker) == (Decimal("0.4"), None)
 
 
 def test_a_flipped_bucket_is_refused_even_to_a_leg_alone() -> None:
     one = component("1")
-    found = own_share(one, claims(one), [holding("-1")])
+    found = bucket_share([one], claims(one), [holding("-1")])
     assert found.blocker is Blocker.SHORTFALL_UNATTRIBUTED
     assert "-1" in found.detail
     assert "+1" in found.detail
@@ -103,38 +103,38 @@ def test_a_flipped_bucket_is_refused_even_to_a_leg_alone() -> None:
 
 def test_a_bucket_flipped_in_a_legs_favour_is_refused_too() -> None:
     one, three_short = component("1"), component("3", SHORT, of="other")
-    found = own_share(one, claims(one, three_short), [holding("1")])
+    found = bucket_share([one], claims(one, three_short), [holding("1")])
     assert found.blocker is Blocker.SHORTFALL_UNATTRIBUTED
 
 
 def test_a_loss_beside_another_position_is_nobodys_to_guess() -> None:
     one, other = component("1"), component("1", of="other")
-    found = own_share(one, claims(one, other), [holding("1.5")])
+    found = bucket_share([one], claims(one, other), [holding("1.5")])
     assert (found.quantity, found.blocker) == (Decimal("0.5"), Blocker.SHORTFALL_UNATTRIBUTED)
 
 
 def test_a_loss_beside_claims_that_net_to_nothing_is_nobodys_to_guess_either() -> None:
     one = component("1")
     rivals = component("1", of="long"), component("1", SHORT, of="short")
-    found = own_share(one, claims(one, *rivals), [holding("0.5")])
+    found = bucket_share([one], claims(one, *rivals), [holding("0.5")])
     assert found.blocker is Blocker.SHORTFALL_UNATTRIBUTED
 
 
 def test_a_loss_beside_an_unassigned_quantity_is_nobodys_to_guess() -> None:
     one = component("1")
-    found = own_share(one, claims(one, unassigned="2"), [holding("2.5")])
+    found = bucket_share([one], claims(one, unassigned="2"), [holding("2.5")])
     assert found.blocker is Blocker.SHORTFALL_UNATTRIBUTED
 
 
 def test_a_closed_leg_of_another_position_is_no_claim() -> None:
     one, closed = component("1"), component("1", of="other", closed="1")
-    found = own_share(one, claims(one, closed), [holding("0.5")])
+    found = bucket_share([one], claims(one, closed), [holding("0.5")])
     assert (found.quantity, found.blocker) == (Decimal("0.5"), None)
 
 
 def test_a_surplus_belongs_to_nobody_and_blocks_nobody() -> None:
     one, other = component("1"), component("1", of="other")
-    found = own_share(one, claims(one, other), [holding("5")])
+    found = bucket_share([one], claims(one, other), [holding("5")])
     assert (found.quantity, found.blocker) == (ONE, None)
 
 
@@ -182,22 +182,22 @@ def spot(quantity: str, of: str = "pair") -> Component:
 def test_a_shortage_that_the_fee_of_buying_explains_is_nobodys_loss() -> None:
     one, other = spot("1", "a"), spot("1", "b")
     rows = [holding("1.998", "BTC")]
-    share = own_share(one, claims(one, other), rows, fee_tolerance=Decimal("0.002"))
+    share = bucket_share([one], claims(one, other), rows, fee_tolerance=Decimal("0.002"))
     assert (share.quantity, share.blocker) == (Decimal("0.998"), None)
-    assert own_share(one, claims(one, other), rows).blocker is Blocker.SHORTFALL_UNATTRIBUTED
+    assert bucket_share([one], claims(one, other), rows).blocker is Blocker.SHORTFALL_UNATTRIBUTED
 
 
 def test_the_fee_of_a_leg_that_is_mostly_sold_is_nobodys_loss_either() -> None:
     one, other = spot("0.5", "a"), replace(spot("1", "b"), closed_quantity=Decimal("0.99"))
     # 0.1 % of 1.5 is lacking, of which 0.99 was sold.
     rows = [holding("0.5085", "BTC")]
-    share = own_share(one, claims(one, other), rows, fee_tolerance=Decimal("0.002"))
+    share = bucket_share([one], claims(one, other), rows, fee_tolerance=Decimal("0.002"))
     assert (share.quantity, share.blocker) == (Decimal("0.4985"), None)
 
 
 def test_a_small_leg_never_pays_the_fees_of_all_others() -> None:
     one, other = spot("1", "a"), spot("2000", "b")
-    share = own_share(
-        one, claims(one, other), [holding("2000", "BTC")], fee_tolerance=Decimal("0.002")
+    share = bucket_share(
+        [one], claims(one, other), [holding("2000", "BTC")], fee_tolerance=Decimal("0.002")
     )
     assert share.blocker is Blocker.SHORTFALL_UNATTRIBUTED
