@@ -160,8 +160,10 @@ class TestPast:
         venue.buy("1", symbol, "option")
         since = datetime.now(UTC) - timedelta(minutes=1)
 
-        async def look(**filters: str) -> list[str] | None:
-            found = await venue.account.fills_since(Category.OPTION, since, **filters)
+        async def look(symbol: str | None = None, base_coin: str | None = None) -> list[str] | None:
+            found = await venue.account.fills_since(
+                Category.OPTION, since, symbol=symbol, base_coin=base_coin
+            )
             return [fill.symbol for fill in found] or None
 
         assert set(await polled(lambda: look(symbol=symbol))) == {symbol}
