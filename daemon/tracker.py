@@ -146,6 +146,8 @@ class Tracker:
         What is recorded is all that closes wait for; compares wait for `learned` as well.
         """
         backoff = Backoff(first=0.2, most=5.0)
+        # However little has changed since an earlier term: its streams ended with it.
+        self._mark = None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run_rules(reconciler), name="rules")
             while True:

@@ -73,7 +73,11 @@ class House:
             self.exchanges,
             self.shop.accounts,
         )
-        self.connections = Connections(
+        self.connections = self.new_connections()
+
+    def new_connections(self) -> Connections:
+        """Those of a term: each has its own."""
+        return Connections(
             self.door,
             self.portfolio,
             self.exchanges,

@@ -18,14 +18,17 @@ from positiond.daemon.domain.events import (
     PriceTick,
 )
 from positiond.daemon.domain.model import (
+    Account,
     BucketKey,
     Category,
+    Credentials,
     Environment,
     Position,
     PositionStatus,
 )
 from positiond.daemon.domain.orders import CloseRequest
 from positiond.daemon.domain.portfolio import Portfolio
+from positiond.daemon.domain.ports import AccountFeed
 
 from ...builders import (
     ACCOUNT,
@@ -190,6 +193,26 @@ async def test_what_was_put_during_a_look_is_newer_than_the_look() -> None:
         await house.tracker.reload(house.connections, group)
     assert house.portfolio.positions[one.id].status is PositionStatus.ACTIVE
     assert house.portfolio.unassigned == {}
+
+
+@in_fake_time
+async def test_a_new_term_opens_every_stream_again_though_nothing_was_stored_since() -> None:
+    house = House()
+    house.write(component("1"))
+    feeds: list[Account] = []
+    account_feed = house.door.account_feed
+
+    def counted(account: Account, credentials: Credentials) -> AccountFeed:
+        feeds.append(account)
+        return account_feed(account, credentials)
+
+    with patch.object(house.door, "account_feed", counted):
+        for terms in (1, 2):
+            house.connections = house.new_connections()
+            async with house.watching() as group:
+                group.create_task(house.tracker.run_watch(house.connections, house.reconciler))
+                await asyncio.sleep(5)
+            assert len(feeds) == terms
 
 
 @in_fake_time
