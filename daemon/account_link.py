@@ -15,6 +15,7 @@ from .domain.model import Account, AccountId, Credentials, KeyInfo
 from .domain.portfolio import AccountState
 from .domain.ports import AccountExchange, Gateway
 from .key_rights import forbidden_rights
+from .supervise import first_errors
 from .timing import Timing
 from .together import apart
 
@@ -60,6 +61,10 @@ class AccountLink:
         is_there = account.environment is self._account.environment
         return is_there and credentials == self._credentials
 
+    def look_again(self) -> None:
+        """Somebody was refused for what the key may not do: perhaps it may by now."""
+        self._is_back.set()
+
     async def hold(self) -> None:
         """Check the key until Bybit has answered, then hold the private stream; both for ever."""
         try:
@@ -74,22 +79,22 @@ class AccountLink:
         while True:
             await self._until_fit(exchange)
             self._exchanges[self._account.id] = exchange
-            why = await apart(self._stream(exchange))
+            why = ""
+            try:
+                await apart(self._stream(exchange))
+            except* _Unfit as unfit:
+                # Caught out here: a cancellation that came meanwhile is raised by `apart` alone.
+                why = str(first_errors(unfit)[0])
             self._exchanges.pop(self._account.id, None)
             _log.warning("the account is not usable", account=self._account.label, reason=why)
             self._sink(AccountFeedDown(self._account.id, why))
 
-    async def _stream(self, exchange: AccountExchange) -> str:
-        """Hold the stream until the key is found unfit; gives the reason."""
+    async def _stream(self, exchange: AccountExchange) -> None:
+        """Hold the stream until the key is found unfit."""
         feed = self._gateway.account_feed(self._account, self._credentials)
-        reasons = []
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(feed.run(self._on_event))
-                group.create_task(self._watch_key(exchange))
-        except* _Unfit as unfit:
-            reasons = [str(error) for error in unfit.exceptions]
-        return reasons[0]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(feed.run(self._on_event))
+            group.create_task(self._watch_key(exchange))
 
     def _on_event(self, event: AccountEvent) -> None:
         if isinstance(event, AccountFeedUp):

@@ -13,7 +13,7 @@ from positiond.daemon.domain.events import AccountFeedDown, AccountFeedUp, Accou
 from positiond.daemon.domain.model import Account, Credentials, KeyInfo
 from positiond.daemon.domain.ports import AccountExchange, AccountFeed
 
-from ...builders import ACCOUNT
+from ...builders import ACCOUNT, OTHER_ACCOUNT
 from .fake_time import in_fake_time
 from .house import House
 from .streams import KeyShelf, OpenDoor
@@ -126,6 +126,33 @@ async def test_a_key_that_was_changed_is_seen_when_the_stream_comes_back() -> No
         house.bybit.cut.set()
         await asyncio.sleep(2)
         assert (house.is_read_only, house.bybit.looks) == (False, 2)
+
+
+@in_fake_time
+async def test_a_key_that_was_changed_is_seen_at_once_by_who_was_refused_for_it() -> None:
+    house = Linked()
+    house.bybit.key = READ_ONLY
+    async with house.linked():
+        house.bybit.key = FIT
+        house.connections.look_again(ACCOUNT)
+        house.connections.look_again(OTHER_ACCOUNT)
+        await asyncio.sleep(1)
+        assert (house.is_read_only, house.bybit.looks) == (False, 2)
+
+
+@in_fake_time
+async def test_a_connection_that_ends_while_its_key_turns_dangerous_ends() -> None:
+    house = Linked()
+    async with house.linked():
+        (task,) = house.connections._tasks.values()
+        house.bybit.key = DANGEROUS
+        house.connections.look_again(ACCOUNT)
+        await asyncio.sleep(0.2)
+        # The stream is at its last words, which take half a second, when the term ends.
+        assert house.bybit.open_streams == 1
+        task.cancel()
+        await asyncio.wait({task}, timeout=60)
+        assert task.cancelled()
 
 
 @in_fake_time
