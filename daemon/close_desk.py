@@ -12,6 +12,7 @@ from .close_planner import ClosePlanner
 from .domain.close_ports import Closes
 from .domain.errors import Conflict, NotFound
 from .domain.model import (
+    AccountId,
     CloseId,
     Component,
     InstrumentKey,
@@ -33,7 +34,8 @@ from .tracker import Tracker
 class CloseDesk:
     """Implements services.CloseDesk; needs no answer from Bybit to accept.
 
-    `recheck` nudges whoever drives a close; `slippage` (percent) is for requests that name none;
+    `recheck` nudges whoever drives a close, `look_again` whoever knows what an account's key may
+    do; `slippage` (percent) is for requests that name none;
     `settle_coin` gives that of an instrument, None while it is not known.
     """
 
@@ -50,6 +52,7 @@ class CloseDesk:
         recheck: Callable[[CloseId], object],
         slippage: Decimal | None = None,
         settle_coin: Callable[[InstrumentKey], str | None] = lambda _: None,
+        look_again: Callable[[AccountId], object] = lambda _: None,
     ) -> None:
         self._closes = closes
         self._positions = positions
@@ -62,6 +65,7 @@ class CloseDesk:
         self._recheck = recheck
         self._slippage = slippage
         self._settle_coin = settle_coin
+        self._look_again = look_again
 
     # --- asking -----------------------------------------------------------------------------
 
@@ -180,12 +184,14 @@ class CloseDesk:
             if state is None or state.key_info is None:
                 continue
             if state.is_read_only:
+                self._look_again(position.account_id)
                 return Conflict(
                     "read-only-key",
                     f"The API key of account {state.account.label} may not trade; "
                     "replace it by one that may, or close on Bybit.",
                 )
             if lacking := self._lacking(position, state.key_info):
+                self._look_again(position.account_id)
                 return Conflict(
                     Blocker.KEY_LACKS_RIGHT.value,
                     f"Account {state.account.label}: {'; '.join(lacking)}; "

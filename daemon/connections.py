@@ -94,6 +94,11 @@ class Connections:
                 continue
             self._begin(group, account, credentials, before)
 
+    def look_again(self, account_id: AccountId) -> None:
+        """Ask Bybit anew what the account's key may do."""
+        if link := self._links.get(account_id):
+            link.look_again()
+
     def end(self, reason: str) -> None:
         """Say that every stream is down: tasks that are cut off with their group tell nobody.
 

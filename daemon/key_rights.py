@@ -16,6 +16,9 @@ _FORBIDDEN_GROUPS: Final = frozenset({"Wallet", "Withdraw"})
 _FORBIDDEN_RIGHTS: Final = frozenset(
     {"Withdraw", "AccountTransfer", "SubMemberTransfer", "SubMemberTransferList"}
 )
+# "Permission of a unified account": whether it stands for contracts where theirs is not named is
+# nowhere said.
+_UNIFIED: Final = "DerivativesTrade"
 # Which right an order wants (Bybit V5: user/query-api); USDC contracts share that of options.
 _CONTRACTS: Final = "ContractTrade.Order"
 _OPTIONS: Final = "Options.OptionsTrade"
@@ -52,13 +55,18 @@ def right_needed(category: Category, settle_coin: str | None) -> str | None:
 def right_lacking(info: KeyInfo | None, category: Category, settle_coin: str | None) -> str | None:
     """The right that the key is known to lack for an order there; what is unknown is not lacking.
 
-    Bybit names every group of a key, empty or not: only a key that tells of none is unknown.
+    Bybit names every group of a key, empty or not: one that it does not name goes by another name
+    than we know, and that must not keep anybody from closing.
     """
     needed = right_needed(category, settle_coin)
-    if info is None or not info.permissions or needed is None:
+    if info is None or needed is None:
         return None
     group, _, right = needed.partition(".")
-    return None if right in info.permissions.get(group, ()) else needed
+    rights = info.permissions.get(group)
+    if rights is None or right in rights:
+        return None
+    may_stand_for = needed == _CONTRACTS and _UNIFIED in info.permissions.get("Derivatives", ())
+    return None if may_stand_for else needed
 
 
 def within_rights(plan: BucketPlan, info: KeyInfo | None) -> BucketPlan:

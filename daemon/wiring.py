@@ -99,6 +99,7 @@ class Daemon:
         )
         self._book = Book()
         self._closer: TradeCloser | None = None
+        self._connections: Connections | None = None
         self.board = Board(
             self._book,
             self._portfolio,
@@ -177,7 +178,12 @@ class Daemon:
             self._recheck_close,
             slippage,
             self._book.settle_coin,
+            self._look_again,
         )
+
+    def _look_again(self, account_id: AccountId) -> None:
+        if self._connections is not None:
+            self._connections.look_again(account_id)
 
     def _recheck_close(self, close_id: CloseId) -> None:
         """Only the process that leads drives closes; any other has nothing to nudge."""
@@ -250,7 +256,7 @@ class Daemon:
             funding_reads.on_account(event)
             self.reconciler.on_account(event)
 
-        connections = Connections(
+        connections = self._connections = Connections(
             self._gateway,
             self._portfolio,
             self._exchanges,

@@ -13,6 +13,7 @@ import pytest
 from positiond.daemon.close_desk import CloseDesk
 from positiond.daemon.domain.errors import Conflict, NotFound
 from positiond.daemon.domain.model import (
+    AccountId,
     CloseId,
     KeyInfo,
     Position,
@@ -69,6 +70,7 @@ class Desk:
         self.terms: list[CloseTerms] = []
         self.plans = Plans()
         self.nudged: list[CloseId] = []
+        self.looked_at: list[AccountId] = []
         self.house.archive.accept = self._accept  # type: ignore[method-assign]  # a stub's stub
         self.house.archive.accept_set = self._accept_set  # type: ignore[method-assign]  # as above
         self.desk = CloseDesk(
@@ -83,6 +85,7 @@ class Desk:
             self.nudged.append,
             None if slippage is None else Decimal(slippage),
             self.house.book.settle_coin,
+            self.looked_at.append,
         )
 
     async def _accept(
@@ -178,6 +181,8 @@ async def test_a_key_that_may_not_trade_is_refused_at_the_desk() -> None:
         await desk.ask()
     assert refusal.value.code == "read-only-key"
     assert not desk.wake.is_set()
+    # Who is told so changes the key on Bybit, and asks again.
+    assert desk.looked_at == [ACCOUNT]
 
 
 @in_fake_time
@@ -190,6 +195,7 @@ async def test_a_key_that_lacks_a_legs_right_is_refused_at_the_desk_once_the_coi
     with pytest.raises(Conflict, match=r"ContractTrade\.Order") as refusal:
         await desk.ask()
     assert (refusal.value.code, desk.wake.is_set()) == ("key-lacks-right", False)
+    assert desk.looked_at == [ACCOUNT]
     with pytest.raises(Conflict, match=r"ContractTrade\.Order"):
         await desk.ask_together(desk.one, desk.another())
 

@@ -39,6 +39,9 @@ LEGS = [
 ]
 
 
+UNIFIED = {"Derivatives": ("DerivativesTrade",)}
+
+
 def key_with(*rights: str) -> KeyInfo:
     """As Bybit shows it: every group, empty or not."""
     groups = ("ContractTrade", "Options", "Spot", "Wallet")
@@ -64,6 +67,18 @@ def test_each_kind_of_leg_needs_a_right_of_its_own(
 @pytest.mark.parametrize("key", [None, replace(FIT, permissions={})])
 def test_a_key_of_which_nothing_is_known_lacks_nothing(key: KeyInfo | None) -> None:
     assert [right_lacking(key, category, coin) for category, coin, _ in LEGS] == [None] * len(LEGS)
+
+
+def test_what_is_not_named_as_we_know_it_keeps_nobody_from_closing() -> None:
+    unnamed = replace(FIT, permissions={"Wallet": (), "Futures": ("Trade",)})
+    assert {right_lacking(unnamed, category, coin) for category, coin, _ in LEGS} == {None}
+    unified = replace(key_with(), permissions={**key_with().permissions, **UNIFIED})
+    lacking = {needed: right_lacking(unified, category, coin) for category, coin, needed in LEGS}
+    assert lacking == {
+        "ContractTrade.Order": None,
+        "Options.OptionsTrade": "Options.OptionsTrade",
+        "Spot.SpotTrade": "Spot.SpotTrade",
+    }
 
 
 def test_a_linear_leg_whose_coin_is_unknown_lacks_nothing_for_certain() -> None:
