@@ -18,7 +18,7 @@ from .close_orders import note_newest
 from .close_waits import Waits
 from .domain.bucket_plan import BucketPlan
 from .domain.closing import RequestEvent, next_request_state
-from .domain.model import ZERO, BucketKey, Category, CloseId, Fill, Position
+from .domain.model import ZERO, BucketKey, Category, CloseId, Fill, Position, PositionStatus
 from .domain.money import floor_to_step
 from .domain.orders import (
     CloseOrder,
@@ -279,10 +279,15 @@ class CloseJob:
 
 
 def _legs(requests: Sequence[CloseRequest], positions: Sequence[Position]) -> list[CloseLeg]:
-    """Those of which something was open: of others Bybit may have forgotten the contract."""
+    """Those of which something was open: of others Bybit may have forgotten the contract.
+
+    A position that somebody ended by hand meanwhile claims nothing, and has nothing open any more.
+    """
     return [
         CloseLeg(
-            component,
+            replace(component, closed_quantity=component.quantity)
+            if position.status is PositionStatus.CLOSED
+            else component,
             request.id,
             position,
             request.target(component.id),

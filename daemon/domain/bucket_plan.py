@@ -65,10 +65,12 @@ class Around:
     def recorded(self, leg: Component) -> Component:
         """The leg as it stands in the store.
 
-        Conflict `leg-unclaimed` where it is not among the claims of its place: that says that the
-        place is another, never that the leg is closed.
+        Conflict `leg-unclaimed` where it is open and not among the claims of its place: that says
+        that the place is another, never that the leg is closed.
         """
         found = next((c for c in self.claims.components if c.id == leg.id), None)
+        if found is None and not leg.open:
+            return leg
         if found is None:
             raise Conflict(
                 "leg-unclaimed",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from positiond.daemon.domain.buckets import SymbolKey
 from positiond.daemon.domain.errors import ExchangeUnreachable
 from positiond.daemon.domain.model import (
@@ -169,3 +170,26 @@ async def test_a_doubt_that_comes_when_all_is_sold_holds_up_nothing() -> None:
     stage.venue.script.append(Reaction(before=mistype))
     ended = await stage.close(stage.record(spot("1")))
     assert (ended.state, outcomes(ended)) == (DONE, [FLAT])
+
+
+@pytest.mark.parametrize("state", [RequestState.SETTLING, RequestState.VERIFYING])
+@in_fake_time
+async def test_a_position_that_was_ended_by_hand_ends_its_close_and_frees_its_symbols(
+    state: RequestState,
+) -> None:
+    stage = Stage(Reaction(fills="0.4"))
+    one = stage.record(component("1"))
+
+    def end_by_hand() -> None:
+        stored = stage.ledger.positions[one.id]
+        stage.ledger.positions[one.id] = replace(
+            stored, status=PositionStatus.CLOSED, closed_at=now()
+        )
+
+    stage.once[state] = end_by_hand
+    ended = await stage.close(one)
+    assert not ended.state.is_open
+    assert ended.ended_at is not None
+    assert ended.ended_at - ended.created_at < timedelta(minutes=5)
+    assert not stage.locks.wanted
+    assert len(stage.venue.sent) == (1 if state is RequestState.SETTLING else 2)
