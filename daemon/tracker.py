@@ -293,6 +293,8 @@ class Tracker:
                 await self._positions.set_coins(environment, coins)
             except PositiondError as error:
                 _log.warning("the coins of spot legs were not stored", code=error.code)
+                # The rows are read without them, and they are told again.
+                self._mark = None
         return frozenset(
             symbol
             for position in list(self._portfolio.positions.values())
