@@ -85,6 +85,14 @@ class Stage:
         rows = self.paper.control("faults", "GET")["faults"]
         return int(next(row["fired"] for row in rows if row["id"] == ident))
 
+    async def struck(self, ident: int) -> None:
+        """Until the fault has: what is compared after that has met it."""
+
+        async def has() -> bool:
+            return self.fired(ident) >= 1
+
+        await eventually(has, _PATIENCE, "the fault strikes")
+
     # --- positions --------------------------------------------------------------------------
 
     async def record(self, name: str, *legs: Leg, price: str | None = None) -> str:
