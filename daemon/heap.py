@@ -13,3 +13,6 @@ def freeze() -> None:
     """Leave what there is now out of all later passes; what goes by reference count still goes."""
     gc.collect()
     gc.freeze()
+    # Full passes wait until a quarter of what the last one found has come anew. Of nothing that is
+    # little: they come often from now on, and are short.
+    gc.collect()

@@ -13,6 +13,8 @@ from positiond.daemon import heap
 class Node:
     pass
 
+# What stays is most of it, as in the daemon.
+ballast = [[] for _ in range(400_000)]
 kept, lost = Node(), Node()
 kept.self, lost.self = kept, lost
 seen = weakref.ref(kept), weakref.ref(lost)
@@ -22,6 +24,9 @@ heap.freeze()
 assert [one() is not None for one in seen] == [True, False], "garbage was kept"
 assert gc.get_freeze_count() > 0.9 * before, gc.get_freeze_count()
 assert len(gc.get_objects()) < 0.1 * before, "a full pass still looks at all of it"
+passes = gc.get_stats()[2]["collections"]
+grown = [[] for _ in range(100_000)]
+assert gc.get_stats()[2]["collections"] > passes, "full passes wait for a quarter of all there is"
 fresh = Node()
 fresh.self, gone = fresh, weakref.ref(fresh)
 del fresh
