@@ -126,15 +126,16 @@ class Board:
             for position_id in self._portfolio.positions
         ]
 
-    def pnl_points(self) -> list[PnlPoint]:
-        """A point of every open position that can be valued now."""
+    def pnl_points(self) -> Iterator[PnlPoint]:
+        """A point of every open position that can be valued; others may work between two."""
         now = self._timing.now()
-        views = (self.live_view(position_id) for position_id in self._portfolio.positions)
-        return [
-            PnlPoint(view.position.id, now, view.unrealized_pnl, view.net_pnl, view.pnl_currency)
-            for view in views
-            if view.unrealized_pnl is not None
-        ]
+        for position_id in list(self._portfolio.positions):
+            if position_id not in self._portfolio.positions:
+                continue
+            view = self.live_view(position_id)
+            pnl = view.unrealized_pnl
+            if pnl is not None:
+                yield PnlPoint(position_id, now, pnl, view.net_pnl, view.pnl_currency)
 
     def _aged(self, sync: PositionSync) -> PositionSync:
         at = sync.verified_at

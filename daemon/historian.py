@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final, NoReturn
 
@@ -17,6 +18,8 @@ from .timing import Timing
 _log = structlog.get_logger(__name__)
 
 _NAP: Final = 1.0
+# A thousand positions valued in one go would hold up the prices for 50 ms.
+_AT_ONCE: Final = 40
 _HOUR: Final = timedelta(hours=1)
 # A call to the store is bounded; what so many do not manage waits for the next hour.
 _ROUNDS: Final = 50
@@ -26,7 +29,7 @@ class Historian:
     """`points` gives what can be valued now. A database that fails costs points, never the loop."""
 
     def __init__(
-        self, points: Callable[[], Sequence[PnlPoint]], evidence: Evidence, timing: Timing
+        self, points: Callable[[], Iterator[PnlPoint]], evidence: Evidence, timing: Timing
     ) -> None:
         self._points = points
         self._evidence = evidence
@@ -49,7 +52,11 @@ class Historian:
                 thin_at = now + _HOUR
 
     async def _write(self) -> bool:
-        points = self._points()
+        points = []
+        for number, point in enumerate(self._points(), 1):
+            points.append(point)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         try:
             if points:
                 await self._evidence.write_history(points)

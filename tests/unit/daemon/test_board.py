@@ -152,7 +152,7 @@ async def test_the_parts_of_mixed_coins_add_up_in_dollars() -> None:
     view = house.board.live_view(one.id)
     assert (view.fees, view.funding, view.realized_pnl, view.net_pnl) == (None,) * 4
     assert view.booked_incomplete == "no fresh dollar price of BTC"
-    assert house.board.pnl_points() == []
+    assert list(house.board.pnl_points()) == []
 
     house.book.tick(PriceTick(COIN_KEY, Decimal(25000), None, Decimal(24990), now()))
     view = house.board.live_view(one.id)

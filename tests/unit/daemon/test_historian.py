@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -19,11 +19,13 @@ class Scene:
     def __init__(self) -> None:
         self.memory = Memory(Ledger(Gate()))
         self.is_empty = False
+        self.many = 1
+        self.valued = 0
 
-    def points(self) -> list[PnlPoint]:
-        if self.is_empty:
-            return []
-        return [PnlPoint(position().id, now(), Decimal(1), Decimal(1), "USDT")]
+    def points(self) -> Iterator[PnlPoint]:
+        for _ in range(0 if self.is_empty else self.many):
+            self.valued += 1
+            yield PnlPoint(position().id, now(), Decimal(1), Decimal(1), "USDT")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -50,6 +52,19 @@ async def test_a_point_is_written_on_each_full_minute() -> None:
         assert [at for at, _ in scene.memory.points] == [after(60)]
         await asyncio.sleep(120)
         assert scene.minutes() == [1, 2, 3]
+
+
+@in_fake_time
+async def test_others_work_while_a_thousand_positions_are_valued() -> None:
+    scene = Scene()
+    scene.many = 1000
+    seen = set()
+    async with scene.running():
+        await asyncio.sleep(59.99)
+        while scene.valued < scene.many:
+            seen.add(scene.valued)
+            await asyncio.sleep(0 if scene.valued else 0.01)
+    assert len(seen) > 20
 
 
 @in_fake_time
